@@ -1,0 +1,141 @@
+package core
+
+import (
+	"errors"
+	"strings"
+)
+
+// A Link ties a transport's connection to its peer: what the transport reads goes
+// into it. When another connection takes the peer over, or the peer is closed, the link goes deaf: it
+// ignores what it is given.
+type Link struct {
+	peer *Peer
+	conn Conn
+
+	// Guarded by peer.mu.
+	paused bool
+	bad    int
+}
+
+// Peer returns the peer that the connection belongs to.
+func (l *Link) Peer() *Peer { return l.peer }
+
+// Receive takes one message. A response is delivered at once. A request is handled
+// on the calling goroutine, which is the one that runs loop: see [Loop] for what happens when that takes
+// long, and [Flow] for what to do next. msg is not used after the loop has been handed over, and not kept.
+//
+// The messages of a connection must be given in the order in which they came.
+func (l *Link) Receive(loop *Loop, msg []byte) Flow {
+	// The loop may be handed over, and msg overwritten, only when msg has been parsed: hence
+	// each turn begins as late as it can.
+	var m message
+	if err := parseMessage(msg, &m); err != nil {
+		return l.ReceiveBad(loop, err)
+	}
+	if m.status != 0 {
+		return l.receiveResponse(loop, &m)
+	}
+	return l.receiveRequest(loop, &m)
+}
+
+// ReceiveBad takes note of a message that is not a protoo message, and answers it with
+// 400 if it had an id. A transport calls it for what it cannot give to Receive, such as binary messages. Too many of
+// them close the connection with 1007.
+func (l *Link) ReceiveBad(loop *Loop, err error) Flow {
+	p := l.peer
+	p.mu.Lock()
+	if p.link != l {
+		p.mu.Unlock()
+		return Continue
+	}
+	l.bad++
+	many := l.bad >= p.app.limits.badMessages
+	p.mu.Unlock()
+
+	p.app.stats.badMessages.Add(1)
+	var bad *messageError
+	if errors.As(err, &bad) && bad.id != "" {
+		_ = p.reply(400, bad.reason, bad.id, "")
+	}
+	if many {
+		_ = l.conn.Close(CloseInvalidData, "too many bad messages")
+	}
+	return loop.run(func(uint64) {
+		for _, fn := range p.app.badMessage.all() {
+			p.app.Guard(func() { fn(p, err) })
+		}
+	})
+}
+
+func (l *Link) receiveResponse(loop *Loop, m *message) Flow {
+	p := l.peer
+	p.mu.Lock()
+	if p.link != l {
+		p.mu.Unlock()
+		return Continue
+	}
+	t := p.pending[m.key]
+	if t != nil && m.status >= 200 {
+		delete(p.pending, m.key)
+	}
+	p.mu.Unlock()
+	if t == nil {
+		if !strings.HasPrefix(m.key, broadcastPrefix) {
+			p.app.stats.strayResponses.Add(1)
+		}
+		return Continue
+	}
+	if !t.add(&Response{peer: p, status: m.status, reason: m.reason, id: m.id, data: m.data}) {
+		return Continue
+	}
+	// Whoever waits for the response has it now. The listeners learn of it in the order in
+	// which responses came, even if the loop is handed over before they are called.
+	p.mu.Lock()
+	p.news = append(p.news, t.tell)
+	p.mu.Unlock()
+	return loop.run(func(uint64) {
+		p.mu.Lock()
+		p.tell()
+	})
+}
+
+func (l *Link) receiveRequest(loop *Loop, m *message) Flow {
+	p := l.peer
+	p.mu.Lock()
+	if p.link != l {
+		p.mu.Unlock()
+		return Continue
+	}
+	if p.inProgress >= p.app.limits.requests {
+		p.mu.Unlock()
+		_ = p.reply(429, "too many requests in progress", m.id, "")
+		return Continue
+	}
+	req := &Request{app: p.app, peer: p, method: m.method, id: m.id, full: m.path, data: m.data}
+	req.params = req.space[:0]
+	if p.app.trustSender {
+		req.sender = m.sender
+	}
+	p.inProgress++
+	if p.serving {
+		p.queue = append(p.queue, req)
+		p.queueSize += len(m.data)
+		l.paused = p.queueFull()
+		flow := Continue
+		if l.paused {
+			flow = Pause
+		}
+		p.mu.Unlock()
+		return flow
+	}
+	p.serving = true
+	p.mu.Unlock()
+	return loop.run(func(turn uint64) {
+		req.loop, req.loopTurn = loop, turn
+		p.serve(req)
+	})
+}
+
+// Closed tells that the connection has ended, with the code and reason that the other
+// side gave: CloseNoStatus if it gave none, CloseAbnormal if the connection broke. It is called once, after the last Receive.
+func (l *Link) Closed(code int, reason string) { l.peer.lost(l, code, reason) }

@@ -1,0 +1,114 @@
+package core
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Flow is what [Link.Receive] tells the goroutine that reads.
+type Flow int
+
+const (
+	// Continue means: go on reading.
+	Continue Flow = iota
+	// Pause means: read nothing more from this connection until its Resume is called.
+	Pause
+	// Detached means: a handler took long and another goroutine reads in this one's
+	// place. Return at once and touch nothing that belongs to the loop.
+	Detached
+)
+
+// loopTick bounds how long a handler can hold up a loop: at most two ticks.
+const loopTick = 2 * time.Millisecond
+
+// A Loop lets a transport run handlers on the goroutine that reads, which is what
+// makes a request cheap, without letting a handler that blocks stop the reading. When a
+// handler is still running after a few milliseconds, or is known to take long, the loop is handed
+// over: a new goroutine continues it and the detained one ends as soon as its handlers have returned.
+//
+// One goroutine at a time runs a loop. All that it needs to go on must be
+// reachable from what the resume function was made with, not from its stack.
+type Loop struct {
+	resume func()
+	timer  *time.Timer
+	// state is odd while messages are being handled, and moves on by one with every
+	// begin and end. Whoever ends a turn, the goroutine itself or hand-over,
+	// does so by compare-and-swap, so only one of them does.
+	state   atomic.Uint64
+	seen    uint64 // the state at the last tick; of the timer's goroutine
+	armed   atomic.Bool
+	current atomic.Pointer[callee] // what runs on the loop, to learn who takes long
+}
+
+// NewLoop returns a loop that continues in resume, called on a goroutine of its own, when it
+// is handed over.
+func NewLoop(resume func()) *Loop {
+	l := &Loop{resume: resume}
+	l.timer = time.AfterFunc(loopTick, l.tick)
+	l.timer.Stop()
+	return l
+}
+
+// run calls fn in a turn of the loop.
+func (l *Loop) run(fn func(turn uint64)) Flow {
+	turn := l.begin()
+	returned := false
+	defer func() {
+		// A handler may end its goroutine with runtime.Goexit; the loop must go on.
+		if !returned {
+			l.handOver(turn)
+		}
+	}()
+	fn(turn)
+	returned = true
+	if !l.end(turn) {
+		return Detached
+	}
+	return Continue
+}
+
+func (l *Loop) begin() (turn uint64) {
+	turn = l.state.Add(1)
+	if !l.armed.Load() && l.armed.CompareAndSwap(false, true) {
+		l.timer.Reset(loopTick)
+	}
+	return turn
+}
+
+// end reports whether the calling goroutine still has the loop.
+func (l *Loop) end(turn uint64) bool { return l.state.CompareAndSwap(turn, turn+1) }
+
+// owned reports whether the goroutine that began turn still has the loop.
+func (l *Loop) owned(turn uint64) bool { return l.state.Load() == turn }
+
+// handOver gives the loop to a new goroutine and reports whether it did: not when turn has ended.
+func (l *Loop) handOver(turn uint64) bool {
+	if !l.end(turn) {
+		return false
+	}
+	l.current.Store(nil)
+	go l.resume()
+	return true
+}
+
+// tick runs every loopTick while the loop is in use, and hands the loop over when
+// the turn it saw last time is still going on. The timer is not stopped at the end of each
+// turn: that would cost every message more than the tick costs them all.
+func (l *Loop) tick() {
+	turn := l.state.Load()
+	if turn&1 == 0 {
+		l.armed.Store(false)
+		// A turn that began before the store has found the timer armed.
+		if l.state.Load()&1 == 0 || !l.armed.CompareAndSwap(false, true) {
+			return
+		}
+	}
+	if turn&1 == 1 && turn == l.seen {
+		slow := l.current.Load()
+		if l.handOver(turn) {
+			slow.tookLong()
+		}
+	}
+	l.seen = turn
+	l.timer.Reset(loopTick)
+}

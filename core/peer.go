@@ -1,0 +1,504 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A Peer is a client that is online: a user on one of their devices. It exists from
+// its first connection until it goes offline, and it keeps its identity when another connection with the same
+// username and uuid takes over, or replaces a lost one within the grace period.
+type Peer struct {
+	app      *App
+	username string
+	uuid     string
+	data     Data
+
+	next, prev *Peer // the user's devices, in a ring; guarded by app.mu
+
+	mu       sync.Mutex
+	link     *Link // nil during the grace period and after it
+	gone     bool
+	departed chan struct{} // closed when the offline listeners have been called
+	losses   int           // how often the connection was lost or replaced; tells an old grace period from a new one
+	grace    *time.Timer
+	held     []heldMessage
+	heldSize int
+	news     []func() // what listeners are still to be told, in order
+	telling  bool
+
+	serving    bool       // a goroutine handles this peer's requests, or will as soon as it is announced
+	queue      []*Request // those that wait for it
+	queueSize  int        // bytes of data in them
+	inProgress int        // requests without a final response
+	pending    map[string]*Transaction
+
+	ctx          context.Context
+	cancel       context.CancelFunc
+	senderJSON   JSON
+	onDisconnect []func(code int, reason string)
+	onReconnect  []func()
+}
+
+// heldMessage waits for a peer in its grace period. A request is not sent once its transaction has ended.
+type heldMessage struct {
+	text        []byte
+	transaction *Transaction
+}
+
+// Username returns the account's name.
+func (p *Peer) Username() string { return p.username }
+
+// UUID identifies the device.
+func (p *Peer) UUID() string { return p.uuid }
+
+// Data holds the application's own values about the peer.
+func (p *Peer) Data() *Data { return &p.data }
+
+// App returns the application that the peer is connected to.
+func (p *Peer) App() *App { return p.app }
+
+// String returns "username/uuid", for logs.
+func (p *Peer) String() string { return p.username + "/" + p.uuid }
+
+// Conn returns the current connection, nil while there is none. Its String names the transport and
+// the remote address.
+func (p *Peer) Conn() Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.link == nil {
+		return nil
+	}
+	return p.link.conn
+}
+
+func (p *Peer) isOnline() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.gone
+}
+
+// Connected tells whether the peer has a connection now.
+func (p *Peer) Connected() bool { return p.Conn() != nil }
+
+// OnDisconnect registers a function that is called when the peer's connection has ended and
+// no other has taken over: at the start of the grace period, or before the offline listeners. When
+// Close has ended it, code and reason are those given to Close.
+func (p *Peer) OnDisconnect(fn func(code int, reason string)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.onDisconnect = append(p.onDisconnect, fn)
+}
+
+// OnReconnect registers a function that is called when the peer has come back within the
+// grace period.
+func (p *Peer) OnReconnect(fn func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.onReconnect = append(p.onReconnect, fn)
+}
+
+// Send sends a request to the peer: one made with [NewRequest], or another peer's, which is
+// forwarded with its sender and its whole path. It does not wait; the transaction has the answer. During the
+// grace period the request is held, and sent if the peer comes back before the transaction ends.
+func (p *Peer) Send(req *Request) *Transaction {
+	t := newTransaction(p, req)
+	if req.bad != nil {
+		t.id = req.id
+		t.deliver(localResponse(t, 400, req.bad.Error()))
+		return t
+	}
+	p.mu.Lock()
+	status, reason := 0, ""
+	switch {
+	case p.gone:
+		status, reason = 410, "peer offline"
+	case len(p.pending) >= p.app.limits.transactions:
+		status, reason = 503, "peer has too many requests to answer"
+	default:
+		p.register(t)
+	}
+	p.mu.Unlock()
+	if status != 0 {
+		t.id = req.id
+		t.deliver(localResponse(t, status, reason))
+		return t
+	}
+
+	buf := getBuffer()
+	buf.b = appendRequest(buf.b, req.method, req.full, t.id, req.data, req.Sender())
+	p.mu.Lock()
+	err := p.transmit(buf.b, t)
+	p.mu.Unlock()
+	buf.put()
+	switch err {
+	case nil:
+		t.startTimer(p.app.timeoutOf(req))
+	case ErrSlow:
+		t.endLocally(503, "peer too slow")
+	default:
+		t.endLocally(410, "peer offline")
+	}
+	return t
+}
+
+// register enters t into the pending transactions, under the request's own id if the peer
+// has none with it yet. p.mu is held.
+func (p *Peer) register(t *Transaction) {
+	if p.pending == nil {
+		p.pending = make(map[string]*Transaction)
+	}
+	t.id, t.key = t.req.id, canonicalID(t.req.id)
+	for t.id == "" || p.pending[t.key] != nil {
+		t.id = p.app.newID()
+		t.key = t.id
+	}
+	p.pending[t.key] = t
+}
+
+func (p *Peer) forget(t *Transaction) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pending[t.key] == t {
+		delete(p.pending, t.key)
+	}
+	// What is held need not be sent any more, and gives way to others.
+	i := slices.IndexFunc(p.held, func(m heldMessage) bool { return m.transaction == t })
+	if i >= 0 {
+		p.heldSize -= len(p.held[i].text)
+		p.held = slices.Delete(p.held, i, i+1)
+	}
+}
+
+// transmit sends a message, or holds it in the grace period. t is the transaction of a
+// request, nil for a response. p.mu is held.
+func (p *Peer) transmit(text []byte, t *Transaction) error {
+	if p.gone {
+		return ErrOffline
+	}
+	err := ErrClosed
+	if p.link != nil {
+		err = p.link.conn.Send(text)
+	}
+	if err == ErrClosed {
+		return p.hold(text, t)
+	}
+	if err == ErrSlow {
+		p.app.stats.slow.Add(1)
+		if !p.app.dropWhenSlow {
+			_ = p.link.conn.Close(CloseTryAgainLater, "too slow")
+		}
+	}
+	return err
+}
+
+// hold keeps a message for a peer whose connection is lost, or about to be reported so.
+func (p *Peer) hold(text []byte, t *Transaction) error {
+	if p.app.settings.grace.Load() == 0 {
+		return ErrOffline
+	}
+	if p.heldSize+len(text) > p.app.limits.held {
+		p.app.stats.slow.Add(1)
+		return ErrSlow
+	}
+	p.held = append(p.held, heldMessage{append([]byte(nil), text...), t})
+	p.heldSize += len(text)
+	return nil
+}
+
+// release sends what was held, and returns the requests that found no room. p.mu is held, and
+// has been since link was set, so that nothing newer overtakes it.
+func (p *Peer) release() (unsent []*Transaction) {
+	held := p.held
+	p.held, p.heldSize = nil, 0
+	for _, m := range held {
+		if m.transaction != nil && m.transaction.Final() != nil {
+			continue
+		}
+		if p.transmit(m.text, m.transaction) != nil && m.transaction != nil {
+			unsent = append(unsent, m.transaction)
+		}
+	}
+	return unsent
+}
+
+// reply sends a response to the peer.
+func (p *Peer) reply(status int, reason, id string, data JSON) error {
+	buf := getBuffer()
+	defer buf.put()
+	buf.b = appendResponse(buf.b, status, reason, id, data)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.transmit(buf.b, nil)
+}
+
+// Bounds of what waits behind a peer's handler before its connection is no longer read.
+const (
+	maxQueued     = 64
+	maxQueuedSize = 256 << 10
+)
+
+func (p *Peer) queueFull() bool { return len(p.queue) >= maxQueued || p.queueSize >= maxQueuedSize }
+
+// serve handles a request, and then those that came meanwhile.
+func (p *Peer) serve(req *Request) {
+	for req != nil {
+		p.handle(req)
+		req = p.dequeue()
+	}
+}
+
+func (p *Peer) handle(req *Request) {
+	returned := false
+	defer func() {
+		// The handler has ended its goroutine: another must serve the requests that wait.
+		if !returned {
+			go p.serve(p.dequeue())
+		}
+	}()
+	req.root.start(req, p.app.Router, nil)
+	returned = true
+}
+
+// dequeue returns the next request that waits, or nil when the peer has none left.
+func (p *Peer) dequeue() *Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.queue) == 0 {
+		p.serving = false
+		p.queue = nil
+		return nil
+	}
+	req := p.queue[0]
+	p.queue[0] = nil
+	p.queue = p.queue[1:]
+	p.queueSize -= len(req.data)
+	if l := p.link; l != nil && l.paused && len(p.queue) <= maxQueued/2 && p.queueSize <= maxQueuedSize/2 {
+		l.paused = false
+		l.conn.Resume()
+	}
+	return req
+}
+
+func (p *Peer) requestEnded() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inProgress--
+}
+
+// Close disconnects the peer: it is offline at once, without a grace period. Zero
+// values mean 1000 and "normal closure". It fails if the code may not be sent (RFC 6455, section 7.4);
+// a reason of more than 123 bytes is cut.
+func (p *Peer) Close(code int, reason string) error {
+	if code == 0 {
+		code = CloseNormal
+		if reason == "" {
+			reason = "normal closure"
+		}
+	}
+	if !ValidCloseCode(code) {
+		return fmt.Errorf("core: close code %d may not be sent", code)
+	}
+	p.goOffline(code, cut(reason, maxCloseReason))
+	return nil
+}
+
+// maxCloseReason is what fits into a close frame beside the code.
+const maxCloseReason = 123
+
+// reconnect gives the peer a connection in place of the one it has or had. A peer
+// that has gone cannot take it: then the result is closed when its identity is free.
+func (p *Peer) reconnect(l *Link, data map[string]any) (departed chan struct{}) {
+	p.mu.Lock()
+	if p.gone {
+		defer p.mu.Unlock()
+		return p.departed
+	}
+	p.data.merge(data)
+	old := p.link
+	p.link = l
+	p.losses++
+	if p.grace != nil {
+		p.grace.Stop()
+	}
+	unsent := p.release()
+	if old != nil {
+		_ = old.conn.Close(CloseOnlineElsewhere, "online elsewhere")
+	} else {
+		p.news = append(p.news, p.reconnected)
+	}
+	p.tell()
+	for _, t := range unsent {
+		t.endLocally(503, "peer too slow")
+	}
+	return nil
+}
+
+// lost begins the grace period after a connection has ended, or takes the peer offline.
+func (p *Peer) lost(l *Link, code int, reason string) {
+	p.mu.Lock()
+	if p.link != l {
+		p.mu.Unlock()
+		return
+	}
+	p.link = nil
+	p.losses++
+	loss := p.losses
+	p.news = append(p.news, func() { p.disconnected(code, reason) })
+	if grace := time.Duration(p.app.settings.grace.Load()); grace > 0 {
+		p.grace = time.AfterFunc(grace, func() { p.expire(loss) })
+	} else {
+		p.news = append(p.news, func() { p.expire(loss) })
+	}
+	p.tell()
+}
+
+// expire takes the peer offline unless it has come back since the given loss.
+func (p *Peer) expire(loss int) {
+	p.mu.Lock()
+	if p.gone || p.losses != loss {
+		p.mu.Unlock()
+		return
+	}
+	p.end(0, "")
+}
+
+func (p *Peer) goOffline(code int, reason string) {
+	p.mu.Lock()
+	if p.gone {
+		p.mu.Unlock()
+		return
+	}
+	p.end(code, reason)
+}
+
+// end ends the peer's life, its connection if it has one, and everything that
+// waits for it. p.mu is held, and is released.
+func (p *Peer) end(code int, reason string) {
+	p.gone = true
+	p.departed = make(chan struct{})
+	l := p.link
+	p.link = nil
+	if p.grace != nil {
+		p.grace.Stop()
+	}
+	pending := p.pending
+	p.pending, p.held, p.heldSize = nil, nil, 0
+	if p.cancel != nil {
+		p.cancel()
+	}
+	if l != nil {
+		p.news = append(p.news, func() { p.disconnected(code, reason) })
+	}
+	p.news = append(p.news, p.departs)
+	p.mu.Unlock()
+	if l != nil {
+		_ = l.conn.Close(code, reason)
+	}
+	for _, t := range pending {
+		t.deliver(localResponse(t, 410, "peer offline"))
+	}
+	p.mu.Lock()
+	p.tell()
+}
+
+// tell announces the news, and releases p.mu, which it needs held. Of several goroutines one does
+// the telling, so that all listeners see one order of events: the one in which the news was
+// added under p.mu.
+func (p *Peer) tell() {
+	if p.telling {
+		p.mu.Unlock()
+		return
+	}
+	p.telling = true
+	defer func() {
+		p.telling = false
+		if len(p.news) > 0 {
+			// A listener has ended its goroutine.
+			go func() {
+				p.mu.Lock()
+				p.tell()
+			}()
+		}
+		p.mu.Unlock()
+	}()
+	for len(p.news) > 0 {
+		fn := p.news[0]
+		p.news = p.news[1:]
+		p.announce(fn)
+	}
+	p.news = nil
+}
+
+func (p *Peer) announce(fn func()) {
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	fn()
+}
+
+func (p *Peer) disconnected(code int, reason string) {
+	p.mu.Lock()
+	listeners := p.onDisconnect
+	p.mu.Unlock()
+	for _, fn := range listeners {
+		p.app.Guard(func() { fn(code, reason) })
+	}
+}
+
+func (p *Peer) reconnected() {
+	p.mu.Lock()
+	listeners := p.onReconnect
+	p.mu.Unlock()
+	for _, fn := range listeners {
+		p.app.Guard(fn)
+	}
+}
+
+// arrives announces the peer and then begins to handle its requests. There may be some already, of
+// a connection that has taken the peer over meanwhile.
+func (p *Peer) arrives() {
+	defer func() {
+		if req := p.dequeue(); req != nil {
+			go p.serve(req)
+		}
+	}()
+	for _, fn := range p.app.online.all() {
+		p.app.Guard(func() { fn(p) })
+	}
+}
+
+// departs announces that the peer has gone, and makes room for another with its identity.
+func (p *Peer) departs() {
+	defer p.app.leave(p)
+	for _, fn := range p.app.offline.all() {
+		p.app.Guard(func() { fn(p) })
+	}
+}
+
+// context returns the context that ends when the peer goes offline.
+func (p *Peer) context() context.Context {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx == nil {
+		p.ctx, p.cancel = context.WithCancel(context.Background())
+		if p.gone {
+			p.cancel()
+		}
+	}
+	return p.ctx
+}
+
+// sender returns how the peer is named in requests that it has sent.
+func (p *Peer) sender() JSON {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.senderJSON == "" {
+		b := appendString([]byte(`{"username":`), p.username)
+		b = appendString(append(b, `,"uuid":`...), p.uuid)
+		p.senderJSON = JSON(append(b, '}'))
+	}
+	return p.senderJSON
+}

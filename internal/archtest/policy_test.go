@@ -1,0 +1,136 @@
+// Package archtest holds the direction of imports between the packages of this
+// module, as data, and the test that fails when a package leaves it.
+//
+// The direction is
+//
+//	cmd → transports, wasmhost, middleware, client → core → standard library
+//
+// A package that is new needs a rule here before the tests pass, and so does a
+// module from elsewhere: both are decisions that a reviewer should see.
+package archtest
+
+import "slices"
+
+const module = "github.com/protoo-go/protoo"
+
+// A rule says what the packages named by pkg may import besides the standard
+// library. Where several rules name a package, the longest one counts.
+//
+// Paths are relative to the module. A path that ends in "/..." stands for the
+// package and all below it, "..." alone for every package of the module.
+type rule struct {
+	pkg     string
+	ours    []string // packages of this module
+	modules []string // modules from elsewhere
+	deny    []string // packages of the standard library that must not be reached
+	tests   []string // packages of this module that test files may import as well
+}
+
+// deny holds for the package and for what it reaches within this module, not
+// for what the standard library imports in turn: fmt may use reflect.
+
+// outside is what core must stay away from so that it runs in WebAssembly, in
+// a browser or a plugin, and so that its cost can be read in its source. Of net
+// and below only what parses stays allowed: net/url and net/netip.
+var outside = []string{
+	"net", "net/http/...", "net/mail", "net/rpc/...", "net/smtp", "net/textproto",
+	"os/exec", "os/signal", "os/user", "plugin", "runtime/cgo",
+	"reflect", "syscall/...", "unsafe",
+}
+
+// logs is denied to libraries: they return errors and call hooks, the program
+// that embeds them decides what is logged.
+var logs = []string{"log/..."}
+
+// harness is what tests of every package may use: the conformance suite and
+// the in-process transport.
+var harness = []string{"core", "core/coretest", "transports/memory"}
+
+var policy = []rule{
+	{
+		pkg:   "core",
+		ours:  []string{"core/internal/..."},
+		deny:  slices.Concat(outside, logs, []string{"testing/..."}),
+		tests: harness,
+	},
+	{
+		pkg:  "core/internal/...",
+		ours: []string{"core/internal/..."},
+		deny: slices.Concat(outside, logs, []string{"testing/..."}),
+	},
+	// A program whose size is measured; nothing can import it.
+	{pkg: "core/internal/sizeprobe", ours: []string{"core"}, deny: outside},
+	// The suite that a transport's tests call: it stays as portable as core.
+	{pkg: "core/coretest", ours: []string{"core"}, deny: logs, tests: harness},
+
+	// Transports know core and never each other.
+	{
+		pkg:   "transports/memory",
+		ours:  []string{"core"},
+		deny:  slices.Concat(outside, logs),
+		tests: harness,
+	},
+	{
+		pkg:  "transports/websocket/...",
+		ours: []string{"core", "transports/websocket/..."},
+		modules: []string{
+			"github.com/gobwas/httphead",
+			"github.com/gobwas/pool",
+			"github.com/gobwas/ws",
+			"github.com/klauspost/compress",
+			"golang.org/x/sys",
+		},
+		deny:  logs,
+		tests: harness,
+	},
+	{
+		pkg:  "transports/webtransport/...",
+		ours: []string{"core", "transports/webtransport/..."},
+		modules: []string{
+			"github.com/quic-go/quic-go",
+			"github.com/quic-go/webtransport-go",
+		},
+		deny:  logs,
+		tests: harness,
+	},
+
+	{
+		pkg:   "middleware/...",
+		ours:  []string{"core", "middleware/internal/..."},
+		deny:  logs,
+		tests: append(slices.Clone(harness), "middleware/..."),
+	},
+	{
+		pkg:     "wasmhost/...",
+		ours:    []string{"core", "wasmhost/..."},
+		modules: []string{"github.com/tetratelabs/wazero"},
+		deny:    logs,
+		tests:   append(slices.Clone(harness), "middleware/..."),
+	},
+	// What a module's author imports must not bring the host or its engine along.
+	{pkg: "wasmhost/guest/...", ours: []string{"core", "wasmhost/guest/..."}, tests: harness},
+	// The client shares the wire with the transports, hence may use their dialers.
+	{
+		pkg:   "client/...",
+		ours:  []string{"core", "client/...", "transports/..."},
+		deny:  logs,
+		tests: append(slices.Clone(harness), "middleware/..."),
+	},
+
+	// Programs put the parts together.
+	{
+		pkg:  "cmd/...",
+		ours: []string{"core", "transports/...", "wasmhost/...", "middleware/...", "client/...", "cmd/..."},
+		modules: []string{
+			"github.com/spf13/pflag",
+			"golang.org/x/crypto",
+			"golang.org/x/term",
+		},
+		tests: harness,
+	},
+	{pkg: "bench/...", ours: []string{"..."}},
+	{pkg: "e2e/...", ours: []string{"..."}},
+	{pkg: "examples/...", ours: []string{"..."}},
+
+	{pkg: "internal/archtest"},
+}
