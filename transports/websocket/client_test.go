@@ -1,0 +1,275 @@
+package websocket_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/core/coretest"
+	"github.com/protoo-go/protoo/transports/websocket"
+)
+
+func TestMain(m *testing.M) { coretest.Main(m) }
+
+// A path is a way in which a server can serve connections: all tests of its
+// behaviour run over each.
+type path struct {
+	name    string
+	options websocket.Options
+	tls     bool
+}
+
+var paths = []path{
+	{name: "events"},
+	{name: "goroutines", options: websocket.Options{Goroutines: true}},
+	{name: "tls", tls: true},
+}
+
+// server is a websocket.Server in an http.Server.
+type server struct {
+	url     string // ws://127.0.0.1:port
+	handler *websocket.Server
+	tls     *tls.Config
+}
+
+func start(t testing.TB, p path, app *core.App, accept core.Accept) *server {
+	handler := websocket.New(app, accept, p.options)
+	h := httptest.NewUnstartedServer(handler)
+	h.Config.ErrorLog = nil
+	s := &server{handler: handler}
+	if p.tls {
+		h.StartTLS()
+		s.tls = h.Client().Transport.(*http.Transport).TLSClientConfig
+	} else {
+		h.Start()
+	}
+	s.url = "ws" + strings.TrimPrefix(h.URL, "http")
+	t.Cleanup(func() {
+		if err := handler.Close(); err != nil {
+			t.Error(err)
+		}
+		h.Close()
+	})
+	return s
+}
+
+// client is the other end of a connection, as plain as can be: it reads and writes frames, and leaves it to
+// the test which.
+type client struct {
+	net.Conn
+	r *bufio.Reader
+
+	mu sync.Mutex // of writing
+}
+
+func (s *server) dial(ctx context.Context, path string, query url.Values, header http.Header) (*client, error) {
+	return s.dialWith(ctx, path+"?"+query.Encode(), ws.Dialer{Header: ws.HandshakeHeaderHTTP(header)})
+}
+
+func (s *server) dialWith(ctx context.Context, target string, dialer ws.Dialer) (*client, error) {
+	dialer.Protocols = []string{websocket.Subprotocol}
+	dialer.TLSConfig = s.tls
+	var refused *core.StatusError
+	dialer.OnStatusError = func(status int, _ []byte, r io.Reader) {
+		refused = &core.StatusError{Status: status}
+		if res, err := http.ReadResponse(bufio.NewReader(r), nil); err == nil {
+			body, _ := io.ReadAll(res.Body)
+			refused.Reason = strings.TrimSpace(string(body))
+		}
+	}
+	conn, r, _, err := dialer.Dial(ctx, s.url+target)
+	if refused != nil {
+		err = refused
+	}
+	if err != nil {
+		if conn != nil {
+			_ = conn.Close()
+		}
+		return nil, err
+	}
+	if r == nil {
+		r = bufio.NewReader(conn)
+	}
+	return &client{Conn: conn, r: r}, nil
+}
+
+// connect dials as a peer, and fails the test if it cannot.
+func (s *server) connect(t testing.TB, username, uuid string) *client {
+	t.Helper()
+	c, err := s.dial(t.Context(), "/", url.Values{"username": {username}, "uuid": {uuid}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	return c
+}
+
+func (c *client) write(b []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.Conn.Write(b)
+	return err
+}
+
+// masked returns a client's frame. first is the byte with the opcode.
+func masked(first byte, payload []byte) []byte {
+	f := []byte{first}
+	switch n := len(payload); {
+	case n < 126:
+		f = append(f, 0x80|byte(n))
+	case n < 1<<16:
+		f = binary.BigEndian.AppendUint16(append(f, 0x80|126), uint16(n))
+	default:
+		f = binary.BigEndian.AppendUint64(append(f, 0x80|127), uint64(n))
+	}
+	mask := [4]byte{0xa1, 0x02, 0x53, 0xff}
+	f = append(f, mask[:]...)
+	for i, b := range payload {
+		f = append(f, b^mask[i%4])
+	}
+	return f
+}
+
+const final = 0x80
+
+func text(s string) []byte { return masked(final|1, []byte(s)) }
+
+func closing(code int, reason string) []byte {
+	if code == core.CloseNoStatus {
+		return masked(final|8, nil)
+	}
+	return masked(final|8, append([]byte{byte(code >> 8), byte(code)}, reason...))
+}
+
+// next reads a frame.
+func (c *client) next() (first byte, payload []byte, err error) {
+	var h [2]byte
+	if _, err = io.ReadFull(c.r, h[:]); err != nil {
+		return 0, nil, err
+	}
+	n := uint64(h[1])
+	switch n {
+	case 126:
+		var b [2]byte
+		_, err = io.ReadFull(c.r, b[:])
+		n = uint64(binary.BigEndian.Uint16(b[:]))
+	case 127:
+		var b [8]byte
+		_, err = io.ReadFull(c.r, b[:])
+		n = binary.BigEndian.Uint64(b[:])
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	payload = make([]byte, n)
+	_, err = io.ReadFull(c.r, payload)
+	return h[0], payload, err
+}
+
+// message reads the next message and answers what control frames there are before it. At the end its error is a
+// coretest.Closed.
+func (c *client) message() ([]byte, error) {
+	for {
+		first, payload, err := c.next()
+		if err != nil {
+			return nil, coretest.Closed{Code: core.CloseAbnormal}
+		}
+		switch first & 0x0f {
+		case 1:
+			return payload, nil
+		case 9:
+			_ = c.write(masked(final|10, payload))
+		case 8:
+			end := coretest.Closed{Code: core.CloseNoStatus}
+			if len(payload) >= 2 {
+				end = coretest.Closed{Code: int(binary.BigEndian.Uint16(payload)), Reason: string(payload[2:])}
+			}
+			_ = c.write(masked(final|8, payload))
+			_ = c.Conn.Close()
+			return nil, end
+		}
+	}
+}
+
+// peer makes a client what the conformance suite wants.
+type peer struct {
+	*client
+	messages chan []byte
+	end      error
+	done     chan struct{}
+	closing  chan struct{}
+	once     sync.Once
+}
+
+// newPeer reads ahead a little, so that Receive can be given up.
+func newPeer(c *client) *peer {
+	p := &peer{client: c, messages: make(chan []byte), done: make(chan struct{}), closing: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		for {
+			msg, err := c.message()
+			if err != nil {
+				p.end = err
+				return
+			}
+			select {
+			case p.messages <- msg:
+			case <-p.closing:
+				p.end = coretest.Closed{Code: core.CloseAbnormal}
+				return
+			}
+		}
+	}()
+	return p
+}
+
+func (p *peer) Send(msg []byte) error { return p.write(masked(final|1, msg)) }
+
+func (p *peer) Receive(ctx context.Context) ([]byte, error) {
+	select {
+	case msg := <-p.messages:
+		return msg, nil
+	case <-p.done:
+		return nil, p.end
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p *peer) Close(code int, reason string) error { return p.write(closing(code, reason)) }
+
+func (p *peer) Drop() {
+	p.once.Do(func() { close(p.closing) })
+	_ = p.Conn.Close()
+}
+
+func TestConformance(t *testing.T) {
+	for _, p := range paths {
+		t.Run(p.name, func(t *testing.T) {
+			coretest.TestTransport(t, func(t *testing.T, app *core.App, accept core.Accept) coretest.Dial {
+				s := start(t, p, app, accept)
+				return func(ctx context.Context, path string, query url.Values) (coretest.Client, error) {
+					c, err := s.dial(ctx, path, query, nil)
+					if err != nil {
+						return nil, err
+					}
+					return newPeer(c), nil
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,383 @@
+package websocket
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/protoo-go/protoo/core"
+)
+
+// A Conn is one WebSocket connection. It implements [core.Conn].
+type Conn struct {
+	socket socket
+	config *config
+	link   *core.Link // nil until the peer is connected
+	loop   *core.Loop // runs the reading
+
+	// Of the goroutine that reads.
+	dec  decoder
+	deaf bool // what comes is thrown away
+
+	// active is set when bytes arrive and cleared by the keeper, which closes
+	// connections that stay silent. partial is the keeper's time at which an incomplete message began, or 0.
+	active  atomic.Bool
+	partial atomic.Uint32
+
+	mu       sync.Mutex
+	out      *buffer // frames to be written, nil when there are none
+	written  int     // bytes at the front of out that have been
+	state    state
+	corked   bool // the reading goroutine will flush when it has handled what it has read
+	paused   bool // reading, by the link
+	resumed  bool // before paused was set
+	pinged   bool // and nothing has come since
+	reported bool // to the link, that the connection has ended
+	expiry   *time.Timer
+
+	place place  // of the keeper
+	from  *guest // of the gate
+}
+
+type state uint8
+
+const (
+	open    state = iota
+	closing       // a close frame has been sent, or is in out
+	closed        // the socket is closed
+)
+
+// A socket is what a connection writes to and reads from. All methods but remote are called with the
+// connection's lock held.
+type socket interface {
+	// flush writes the connection's out, now or as soon as the network takes it, and
+	// shuts the sending side down after it when the connection is closing. It does not wait.
+	flush()
+	// uncork is flush for the goroutine that reads, which may wait. It unlocks the connection.
+	uncork()
+	// drop closes the socket at once.
+	drop()
+	// pause and resume stop and restart the reading.
+	pause()
+	resume()
+	// backlog returns the bytes that flush has taken and not yet written.
+	backlog() int
+	remote() string
+}
+
+// Send queues a text message, and writes it at once if nothing is in its way.
+func (c *Conn) Send(msg []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != open {
+		return core.ErrClosed
+	}
+	return c.send(ws.OpText, msg)
+}
+
+// send is Send for any frame. c.mu is held.
+func (c *Conn) send(op ws.OpCode, payload []byte) error {
+	if c.queued()+len(payload) > c.config.queueSize {
+		if !c.corked {
+			return core.ErrSlow
+		}
+		// Perhaps it is not the peer that is slow: what is corked has not been tried yet.
+		c.socket.flush()
+		if c.queued()+len(payload) > c.config.queueSize {
+			return core.ErrSlow
+		}
+	}
+	if d := c.dec.deflate; d != nil && op == ws.OpText && len(payload) >= d.threshold {
+		small := getBuffer()
+		defer small.put()
+		d.compress(small, payload)
+		op, payload = op|rsv1, small.b
+	}
+	c.borrow()
+	c.out.b = appendFrame(c.out.b, op, payload, c.config.client)
+	if !c.corked || len(c.out.b) >= corkSize {
+		c.socket.flush()
+	}
+	return nil
+}
+
+// corkSize is how much is collected while the connection is corked.
+const corkSize = 64 << 10
+
+func (c *Conn) queued() int {
+	n := c.socket.backlog()
+	if c.out != nil {
+		n += len(c.out.b) - c.written
+	}
+	return n
+}
+
+func (c *Conn) borrow() {
+	if c.out == nil {
+		c.out, c.written = getBuffer(), 0
+	}
+}
+
+// Close sends a close frame behind what is queued. The connection ends when the other side
+// has answered it, or after the close timeout.
+func (c *Conn) Close(code int, reason string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.close(code, reason, code, reason)
+	return nil
+}
+
+// close begins the end: the close frame says code and reason, the link is told linkCode and linkReason. c.mu is held.
+func (c *Conn) close(code int, reason string, linkCode int, linkReason string) {
+	if c.state != open {
+		return
+	}
+	c.state = closing
+	c.borrow()
+	c.out.b = appendClose(c.out.b, code, reason, c.config.client)
+	c.socket.flush()
+	c.report(linkCode, linkReason)
+	if c.state == closing {
+		c.expiry = time.AfterFunc(c.config.closeTimeout, c.abort)
+	}
+}
+
+// report tells the link, once, that the connection has ended. The link must not be called with
+// the lock held, and its listeners may take their time.
+func (c *Conn) report(code int, reason string) {
+	if c.reported || c.link == nil {
+		return
+	}
+	c.reported = true
+	go c.link.Closed(code, reason)
+}
+
+// abort drops the connection without another word.
+func (c *Conn) abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end()
+}
+
+// end is abort with c.mu held.
+func (c *Conn) end() {
+	if c.state == closed {
+		return
+	}
+	c.state = closed
+	c.socket.drop()
+	if c.out != nil {
+		c.out.put()
+		c.out = nil
+	}
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	c.report(core.CloseAbnormal, "connection lost")
+}
+
+func (c *Conn) init(config *config, s socket) {
+	c.config, c.socket = config, s
+	c.dec.limit, c.dec.masked = config.maxMessage, !config.client
+	config.keeper.add(c)
+}
+
+// gone is called by the goroutine that reads when the socket is closed.
+func (c *Conn) gone() {
+	if c.config.gate != nil {
+		c.config.gate.leave(c.from)
+	}
+	c.config.keeper.remove(c)
+}
+
+// connect brings the connection's peer online. The caller starts the reading when it
+// returns, also when it fails and the connection is being closed.
+func (c *Conn) connect(app *core.App, id core.Identity) {
+	link, err := app.Connect(id, c)
+	if err != nil {
+		c.deaf = true
+		_ = c.Close(core.CloseGoingAway, "shutting down")
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.link = link
+	if c.state != open {
+		c.report(core.CloseAbnormal, "connection lost")
+	}
+}
+
+// Resume goes on reading after the link has asked for a pause.
+func (c *Conn) Resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.paused {
+		c.resumed = true
+		return
+	}
+	c.paused = false
+	c.socket.resume()
+}
+
+// pause reports whether reading has to stop: not if Resume has come first.
+func (c *Conn) pause() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.resumed || c.state == closed {
+		c.resumed = false
+		return false
+	}
+	c.paused = true
+	c.socket.pause()
+	return true
+}
+
+// String names the transport and the remote address.
+func (c *Conn) String() string { return c.config.scheme + "/" + c.socket.remote() }
+
+// cork holds back what is sent until uncork, and reports whether there is a connection still.
+func (c *Conn) cork() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.corked = true
+	return c.state != closed
+}
+
+func (c *Conn) uncork() {
+	c.mu.Lock()
+	c.corked = false
+	c.socket.uncork()
+}
+
+// verdict says how the reading goroutine goes on after consume.
+type verdict uint8
+
+const (
+	more     verdict = iota // read more
+	pause                   // stop reading until resume; what is left of the input is to be kept
+	detached                // return at once
+)
+
+// consume handles what has been read. It keeps *input up to date, so that another
+// goroutine can go on where a detached one has left off. What is sent meanwhile is written at the end, in one piece.
+func (c *Conn) consume(input *[]byte) verdict {
+	if !c.active.Load() {
+		c.active.Store(true)
+	}
+	if !c.cork() || c.deaf {
+		*input = nil
+	}
+	for len(*input) > 0 {
+		f, rest, err := c.dec.next(*input)
+		*input = rest
+		if err != nil {
+			c.violated(err)
+			c.dec.abandon()
+			*input = nil
+			break
+		}
+		if f.op != 0 && c.dec.message == 0 && c.partial.Load() != 0 {
+			c.partial.Store(0) // what is incomplete from here on has begun only now
+		}
+		switch f.op {
+		case ws.OpText, ws.OpBinary:
+			flow := core.Continue
+			if f.op == ws.OpBinary {
+				flow = c.link.ReceiveBad(c.loop, errBinary)
+			} else {
+				flow = c.link.Receive(c.loop, f.payload)
+			}
+			if flow == core.Detached {
+				return detached
+			}
+			if flow == core.Pause && c.pause() {
+				c.rest()
+				return pause
+			}
+		case ws.OpPing:
+			c.pong(f.payload)
+		case ws.OpClose:
+			c.closedByPeer(f.payload)
+			*input = nil
+		}
+	}
+	c.rest()
+	return more
+}
+
+var errBinary = errors.New("invalid message: binary, expected text")
+
+// rest ends consume.
+func (c *Conn) rest() {
+	c.dec.release()
+	since := uint32(0)
+	if c.dec.incomplete() {
+		if since = c.partial.Load(); since == 0 {
+			since = c.config.keeper.now()
+		}
+	}
+	if c.partial.Load() != since {
+		c.partial.Store(since)
+	}
+	c.uncork()
+}
+
+// pong answers a ping. Answers that do not fit the queue are left out: the other side is not
+// reading them.
+func (c *Conn) pong(payload []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == open {
+		_ = c.send(ws.OpPong, payload)
+	}
+}
+
+// closedByPeer answers a close frame with one of the same code.
+func (c *Conn) closedByPeer(payload []byte) {
+	code, reason, err := parseClose(payload)
+	if err != nil {
+		c.violated(err)
+		return
+	}
+	c.deaf = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.close(code, "", code, reason)
+}
+
+// violated closes a connection that has broken the rules. Nothing more of it is
+// understood, but it is read until it ends: closing a socket with unread bytes would reset the connection,
+// and the other side could not read why.
+func (c *Conn) violated(err error) {
+	code, reason := closeOf(err)
+	c.deaf = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.close(code, reason, code, reason)
+}
+
+// check is the keeper's visit. A connection that has been silent since the last
+// one is asked for a sign of life, one that has not answered by the next is given up.
+func (c *Conn) check(now uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != open {
+		return
+	}
+	if since := c.partial.Load(); since != 0 && now-since > c.config.keeper.patience {
+		c.close(core.ClosePolicy, "message took too long", core.ClosePolicy, "message took too long")
+		return
+	}
+	switch {
+	case c.active.Swap(false), c.paused: // while nothing is read, silence says nothing
+		c.pinged = false
+	case c.pinged:
+		c.end()
+	default:
+		c.pinged = true
+		_ = c.send(ws.OpPing, nil)
+	}
+}

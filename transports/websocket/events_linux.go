@@ -1,0 +1,348 @@
+package websocket
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/protoo-go/protoo/core"
+)
+
+// eventConn is a connection on a plain TCP socket whose reading is driven by
+// epoll: while it is idle it has neither a goroutine nor a buffer.
+type eventConn struct {
+	Conn
+	poller   *poller
+	addr     netip.AddrPort
+	fd       int    // -1 when it has been closed, which only the poller's goroutine does
+	watched  bool   // by epoll
+	interest uint32 // the events that it is watched for
+	blocked  bool   // the socket takes no more for now
+	recall   bool   // the poller is to look at the stash
+	stash    []byte // input that has been read and not handled
+	stalled  bool   // by the link; of the poller's goroutine
+}
+
+// pollers share the connections of a server.
+type pollers struct {
+	list  []*poller
+	next  atomic.Uint32
+	conns fdTable
+}
+
+func newPollers() (*pollers, error) {
+	ps := &pollers{}
+	for range runtime.GOMAXPROCS(0) {
+		p, err := newPoller(&ps.conns)
+		if err != nil {
+			ps.close()
+			return nil, err
+		}
+		ps.list = append(ps.list, p)
+		go p.run()
+	}
+	return ps, nil
+}
+
+func (ps *pollers) close() {
+	for _, p := range ps.list {
+		p.stop()
+	}
+}
+
+// adopt takes a TCP connection over from the net package. early is what has been read of it already.
+// The result is nil if conn is not one that events can serve.
+func (ps *pollers) adopt(config *config, conn net.Conn, early []byte) (*eventConn, error) {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil, nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	var dupErr error
+	err = raw.Control(func(original uintptr) {
+		fd, dupErr = unix.FcntlInt(original, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err = errors.Join(err, dupErr); err != nil {
+		return nil, err
+	}
+	p := ps.list[ps.next.Add(1)%uint32(len(ps.list))]
+	c := &eventConn{poller: p, fd: fd, stash: early}
+	c.addr = tcp.RemoteAddr().(*net.TCPAddr).AddrPort()
+	c.init(config, c)
+	c.loop = p.loop
+	_ = tcp.Close() // the socket lives on in fd, without the runtime's poller
+	return c, nil
+}
+
+// run makes the poller read.
+func (c *eventConn) run() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.poller.conns.set(c.fd, c)
+	c.recall = len(c.stash) > 0
+	c.watched, c.interest = true, c.wanted()
+	err := unix.EpollCtl(c.poller.fd, unix.EPOLL_CTL_ADD, c.fd, &unix.EpollEvent{Events: c.interest, Fd: int32(c.fd)})
+	if err != nil {
+		// Out of memory, or of watches: nobody will read, so nobody else will free it.
+		go c.poller.free(c)
+	}
+}
+
+// wanted returns the events that the connection waits for. Writing is possible at once, so that
+// waiting for it makes the poller look at the stash.
+func (c *eventConn) wanted() uint32 {
+	var events uint32
+	if !c.paused {
+		events |= unix.EPOLLIN
+	}
+	if c.blocked || c.recall {
+		events |= unix.EPOLLOUT
+	}
+	return events
+}
+
+// watch tells epoll when what the connection waits for has changed.
+func (c *eventConn) watch() {
+	events := c.wanted()
+	if events == c.interest || !c.watched || c.fd < 0 {
+		return
+	}
+	c.interest = events
+	_ = unix.EpollCtl(c.poller.fd, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: events, Fd: int32(c.fd)})
+}
+
+func (c *eventConn) flush() {
+	if c.out == nil || c.fd < 0 {
+		return
+	}
+	for c.written < len(c.out.b) {
+		n, err := unix.Write(c.fd, c.out.b[c.written:])
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			c.compact()
+			c.blocked = true
+			c.watch()
+			return
+		case err != nil:
+			c.end()
+			return
+		default:
+			c.written += n
+		}
+	}
+	c.out.put()
+	c.out, c.blocked = nil, false
+	c.watch()
+	if c.state == closing {
+		_ = unix.Shutdown(c.fd, unix.SHUT_WR)
+	}
+}
+
+// compact moves what is not written yet to the front when more than half has been.
+func (c *eventConn) compact() {
+	if c.written > len(c.out.b)/2 {
+		c.out.b = c.out.b[:copy(c.out.b, c.out.b[c.written:])]
+		c.written = 0
+	}
+}
+
+func (c *eventConn) uncork() {
+	c.flush()
+	c.mu.Unlock()
+}
+
+// drop makes the poller, which may be reading at this moment, close the socket.
+func (c *eventConn) drop() {
+	if c.fd >= 0 {
+		_ = unix.Shutdown(c.fd, unix.SHUT_RDWR)
+	}
+}
+
+func (c *eventConn) pause() { c.watch() }
+
+func (c *eventConn) resume() {
+	c.recall = true
+	c.watch()
+}
+
+func (c *eventConn) backlog() int { return 0 }
+
+func (c *eventConn) remote() string { return c.addr.String() }
+
+// A poller is a goroutine that waits for events of many sockets. Its state is kept here
+// and not on its stack: when a handler takes long, another goroutine goes on with it.
+type poller struct {
+	fd     int
+	wakeFD int
+	conns  *fdTable
+	loop   *core.Loop
+
+	events  [128]unix.EpollEvent
+	n, next int // how many events there are, and the next to be handled
+	buf     [64 << 10]byte
+	current *eventConn // whose input is being handled
+	input   []byte
+}
+
+func newPoller(conns *fdTable) (*poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	p := &poller{fd: fd, wakeFD: wake, conns: conns}
+	p.loop = core.NewLoop(p.run)
+	err = unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(wake)})
+	if err != nil {
+		_ = unix.Close(wake)
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return p, nil
+}
+
+// stop ends the poller. It has no connections any more.
+func (p *poller) stop() {
+	_, _ = unix.Write(p.wakeFD, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+}
+
+func (p *poller) run() {
+	if p.current != nil {
+		p.current.Conn.uncork() // the detached goroutine has left it corked
+		if !p.consume() {
+			return
+		}
+	}
+	for {
+		for p.next < p.n {
+			e := &p.events[p.next]
+			p.next++
+			if int(e.Fd) == p.wakeFD {
+				_ = unix.Close(p.wakeFD)
+				_ = unix.Close(p.fd)
+				return
+			}
+			if c := p.conns.get(int(e.Fd)); c != nil && !p.handle(c, e.Events) {
+				return
+			}
+		}
+		n, err := unix.EpollWait(p.fd, p.events[:], -1)
+		if err != nil && err != unix.EINTR {
+			panic("websocket: epoll_wait: " + err.Error()) // only a mistake of ours makes it fail
+		}
+		p.n, p.next = max(n, 0), 0
+	}
+}
+
+// handle reports whether this goroutine still runs the poller.
+func (p *poller) handle(c *eventConn, events uint32) bool {
+	const ended = unix.EPOLLHUP | unix.EPOLLERR
+	if events&unix.EPOLLOUT != 0 && !p.writable(c) {
+		return false
+	}
+	if c.stalled {
+		if events&ended != 0 {
+			p.free(c)
+		}
+		return true
+	}
+	if events&(unix.EPOLLIN|ended) == 0 {
+		return true
+	}
+	n, err := unix.Read(c.fd, p.buf[:])
+	if n <= 0 {
+		if err != unix.EAGAIN && err != unix.EINTR {
+			p.free(c)
+		}
+		return true
+	}
+	p.current, p.input = c, p.buf[:n]
+	return p.consume()
+}
+
+// writable goes on with what waited for the socket, and with a stash when the link
+// wants to go on.
+func (p *poller) writable(c *eventConn) bool {
+	c.mu.Lock()
+	c.flush()
+	c.recall = false
+	c.watch()
+	c.stalled = c.paused
+	c.mu.Unlock()
+	if c.stalled || len(c.stash) == 0 {
+		return true
+	}
+	p.current, p.input = c, c.stash
+	c.stash = nil
+	return p.consume()
+}
+
+// consume handles the input of the current connection and reports whether this
+// goroutine still runs the poller.
+func (p *poller) consume() bool {
+	c := p.current
+	switch c.consume(&p.input) {
+	case detached:
+		return false
+	case pause:
+		c.stalled = true
+		c.stash = append([]byte(nil), p.input...)
+	}
+	p.current, p.input = nil, nil
+	return true
+}
+
+// free closes the socket of a connection that has ended.
+func (p *poller) free(c *eventConn) {
+	c.mu.Lock()
+	c.end()
+	p.conns.set(c.fd, nil)
+	_ = unix.Close(c.fd)
+	c.fd = -1
+	c.mu.Unlock()
+	c.gone()
+}
+
+// fdTable finds the connection of a file descriptor.
+type fdTable struct {
+	mu   sync.Mutex
+	list atomic.Pointer[[]atomic.Pointer[eventConn]]
+}
+
+func (t *fdTable) get(fd int) *eventConn {
+	if list := t.list.Load(); list != nil && fd < len(*list) {
+		return (*list)[fd].Load()
+	}
+	return nil
+}
+
+func (t *fdTable) set(fd int, c *eventConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := t.list.Load()
+	if list == nil || fd >= len(*list) {
+		grown := make([]atomic.Pointer[eventConn], max(fd+1, 1024)*3/2)
+		if list != nil {
+			for i := range *list {
+				grown[i].Store((*list)[i].Load())
+			}
+		}
+		list = &grown
+		t.list.Store(list)
+	}
+	(*list)[fd].Store(c)
+}

@@ -1,0 +1,347 @@
+// Package websocket connects peers over WebSocket (RFC 6455), subprotocol "protoo".
+//
+// A [Server] is an http.Handler for an http.Server of the application's own:
+//
+//	server := websocket.New(app, accept, websocket.Options{})
+//	http.Handle("/protoo", server)
+//
+// On Linux, plain TCP connections are served by events: an idle one
+// has no goroutine and no buffer. Elsewhere, and under TLS, each has a goroutine that reads.
+package websocket
+
+import (
+	"cmp"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/protoo-go/protoo/core"
+)
+
+// Subprotocol is what clients must ask for in Sec-WebSocket-Protocol.
+const Subprotocol = "protoo"
+
+// Options are a server's limits. The zero value is what most servers want.
+type Options struct {
+	// MaxMessage bounds a message, in bytes; longer ones close the connection with 1009. Default 64 KiB.
+	MaxMessage int
+	// QueueSize bounds what waits to be written to a peer, in bytes; beyond it Send fails with core.ErrSlow. Default 1 MiB.
+	QueueSize int
+	// PingInterval is how long a connection may be silent before it is pinged, and then
+	// until it is given up. Default 25 s.
+	PingInterval time.Duration
+	// MessageTimeout is how long a message may take from its first byte to its last. Default 30 s.
+	MessageTimeout time.Duration
+	// CloseTimeout is how long the other side may take to answer a close frame. Default 5 s.
+	CloseTimeout time.Duration
+
+	// MaxConnections bounds the connections, handshakes included; more are refused with 503. Default none: what
+	// a machine can hold is for its operator to say.
+	MaxConnections int
+	// MaxConnectionsPerAddress bounds those from one IP address, or from one /64 network of IPv6; more are
+	// refused with 429. The address is the request's RemoteAddr, so behind a proxy it needs a handler in front that puts the client's
+	// address there. Default none: many users may share an address.
+	MaxConnectionsPerAddress int
+	// MaxHandshakes bounds the handshakes that accept is being asked about at one time; more are refused with
+	// 503. Default 1,024, negative for none.
+	MaxHandshakes int
+
+	// Origins lists the origins that pages may connect from, beside the server's own host:
+	// "https://example.com", "https://*.example.com", "*.example.com" for any scheme, or "*" for all.
+	// Requests without an Origin header, which do not come from pages, are always allowed.
+	Origins []string
+
+	// Compression turns permessage-deflate on; nil leaves it off.
+	Compression *Compression
+
+	// Goroutines turns event-driven reading off.
+	Goroutines bool
+}
+
+// config is what the connections of a server, or of a client, share.
+type config struct {
+	client       bool
+	scheme       string
+	maxMessage   int
+	queueSize    int
+	closeTimeout time.Duration
+	keeper       *keeper
+	gate         *gate // nil for clients
+}
+
+// A Server accepts WebSocket connections. It is an http.Handler and an io.Closer.
+type Server struct {
+	app     *core.App
+	accept  core.Accept
+	options Options
+	plain   config
+	secure  config
+	gate    gate
+
+	mu      sync.Mutex
+	closed  bool
+	pollers *pollers
+}
+
+// New returns a server that asks accept about each connection. It panics if a pattern in Options.Origins is malformed.
+// The caller closes it, or has the application do so with app.Attach.
+func New(app *core.App, accept core.Accept, o Options) *Server {
+	for _, pattern := range o.Origins {
+		if _, err := path.Match(pattern, ""); err != nil {
+			panic(fmt.Sprintf("websocket: malformed origin pattern %q", pattern))
+		}
+	}
+	s := &Server{app: app, accept: accept, options: o}
+	s.gate = gate{
+		connections: o.MaxConnections,
+		perAddress:  o.MaxConnectionsPerAddress,
+		handshakes:  cmp.Or(o.MaxHandshakes, 1024),
+		guests:      make(map[netip.Addr]*guest),
+	}
+	s.plain = config{
+		scheme:       "ws",
+		maxMessage:   cmp.Or(o.MaxMessage, 64<<10),
+		queueSize:    cmp.Or(o.QueueSize, 1<<20),
+		closeTimeout: cmp.Or(o.CloseTimeout, 5*time.Second),
+		gate:         &s.gate,
+		keeper:       newKeeper(cmp.Or(o.PingInterval, 25*time.Second), cmp.Or(o.MessageTimeout, 30*time.Second)),
+	}
+	s.secure = s.plain
+	s.secure.scheme = "wss"
+	return s
+}
+
+// ServeHTTP makes the request's connection a peer's, or refuses it with a status and a reason.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if refused := s.check(r); refused != nil {
+		refuse(w, refused)
+		return
+	}
+	from, refused := s.gate.enter(r.RemoteAddr)
+	if refused != nil {
+		refuse(w, refused)
+		return
+	}
+	taken := false
+	defer func() {
+		if !taken {
+			s.gate.leave(from)
+		}
+	}()
+	id, refused := s.admit(r)
+	if refused != nil {
+		refuse(w, refused)
+		return
+	}
+	upgrader := ws.HTTPUpgrader{Protocol: func(name string) bool { return name == Subprotocol }}
+	var compression *deflate
+	if o := s.options.Compression; o != nil {
+		var answer string
+		if compression, answer = o.choose(r.Header["Sec-Websocket-Extensions"]); compression != nil {
+			upgrader.Header = http.Header{"Sec-WebSocket-Extensions": {answer}}
+		}
+	}
+	conn, rw, _, err := upgrader.Upgrade(r, w)
+	if err != nil {
+		if conn != nil {
+			_ = conn.Close()
+		}
+		return
+	}
+	var early []byte
+	if n := rw.Reader.Buffered(); n > 0 {
+		early, _ = rw.Reader.Peek(n)
+		early = append([]byte(nil), early...)
+	}
+	config := &s.plain
+	if r.TLS != nil {
+		config = &s.secure
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		_ = conn.Close()
+		return
+	}
+	event, stream := s.adopt(config, conn, early), (*streamConn)(nil)
+	if event == nil {
+		stream = newStream(config, conn)
+	}
+	s.mu.Unlock()
+	taken = true
+	if event != nil {
+		event.from, event.dec.deflate = from, compression
+		event.connect(s.app, id)
+		event.run()
+		return
+	}
+	stream.from, stream.dec.deflate = from, compression
+	stream.input = early
+	stream.connect(s.app, id)
+	go stream.run()
+}
+
+// adopt returns nil when conn is to be served by goroutines. s.mu is held.
+func (s *Server) adopt(config *config, conn net.Conn, early []byte) *eventConn {
+	if s.options.Goroutines {
+		return nil
+	}
+	if s.pollers == nil {
+		pollers, err := newPollers()
+		if err != nil {
+			return nil
+		}
+		s.pollers = pollers
+	}
+	c, err := s.pollers.adopt(config, conn, early)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// check refuses what cannot become a connection, before anybody is asked about it. The refusal's status is an
+// HTTP status.
+func (s *Server) check(r *http.Request) *core.StatusError {
+	switch {
+	case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+		return &core.StatusError{Status: http.StatusUpgradeRequired, Reason: "this is a WebSocket endpoint"}
+	case r.Method != http.MethodGet:
+		return &core.StatusError{Status: http.StatusMethodNotAllowed, Reason: "a WebSocket handshake is a GET"}
+	case !hasToken(r.Header.Get("Connection"), "upgrade"):
+		return &core.StatusError{Status: http.StatusBadRequest, Reason: "Invalid Connection"}
+	case r.Header.Get("Sec-Websocket-Version") != "13":
+		return &core.StatusError{Status: http.StatusUpgradeRequired, Reason: "Invalid Sec-WebSocket-Version"}
+	case !validKey(r.Header.Get("Sec-Websocket-Key")):
+		return &core.StatusError{Status: http.StatusBadRequest, Reason: "Invalid Sec-WebSocket-Key"}
+	case !slices.ContainsFunc(r.Header["Sec-Websocket-Protocol"], offersSubprotocol):
+		return &core.StatusError{Status: http.StatusForbidden, Reason: "Invalid Sec-WebSocket-Protocol"}
+	case !s.allowed(r.Header.Get("Origin"), r.Host):
+		return &core.StatusError{Status: http.StatusForbidden, Reason: "Invalid Origin"}
+	}
+	return nil
+}
+
+// validKey wants 16 bytes in base64.
+func validKey(key string) bool {
+	b, err := base64.StdEncoding.DecodeString(key)
+	return err == nil && len(b) == 16 && len(key) == 24
+}
+
+// offersSubprotocol looks for the subprotocol, in which case matters.
+func offersSubprotocol(field string) bool {
+	for name := range strings.SplitSeq(field, ",") {
+		if strings.Trim(name, " \t") == Subprotocol {
+			return true
+		}
+	}
+	return false
+}
+
+// admit asks accept about a handshake. The refusal's status is an HTTP status.
+func (s *Server) admit(r *http.Request) (core.Identity, *core.StatusError) {
+	defer s.gate.decided()
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		return core.Identity{}, &core.StatusError{Status: http.StatusServiceUnavailable, Reason: "shutting down"}
+	}
+	request := &core.ConnectRequest{
+		Context:    r.Context(),
+		Transport:  s.plain.scheme,
+		Path:       r.URL.Path,
+		Query:      r.URL.Query(),
+		Header:     r.Header,
+		Origin:     r.Header.Get("Origin"),
+		RemoteAddr: r.RemoteAddr,
+		Secure:     r.TLS != nil,
+		Raw:        r,
+	}
+	if request.Secure {
+		request.Transport = s.secure.scheme
+	}
+	return s.app.Admit(s.accept, request)
+}
+
+func (s *Server) allowed(origin, host string) bool {
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	if strings.EqualFold(u.Host, host) {
+		return true
+	}
+	origin = strings.ToLower(origin)
+	for _, pattern := range s.options.Origins {
+		subject := origin
+		if !strings.Contains(pattern, "://") {
+			subject = strings.ToLower(u.Host)
+		}
+		if ok, _ := path.Match(strings.ToLower(pattern), subject); ok || pattern == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+func refuse(w http.ResponseWriter, e *core.StatusError) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	switch e.Status {
+	case http.StatusUpgradeRequired:
+		h.Set("Connection", "Upgrade")
+		h.Set("Upgrade", "websocket")
+		h.Set("Sec-WebSocket-Version", "13")
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", http.MethodGet)
+	default:
+		h.Set("Connection", "close") // or it would keep its socket until an idle timeout, if there is one
+	}
+	w.WriteHeader(e.Status)
+	fmt.Fprintln(w, e.Reason)
+}
+
+// hasToken looks for a token in a comma-separated header field.
+func hasToken(field, token string) bool {
+	for t := range strings.SplitSeq(field, ",") {
+		if strings.EqualFold(strings.Trim(t, " \t"), token) {
+			return true
+		}
+	}
+	return false
+}
+
+// Close ends all connections that the application has not closed yet with 1001, and returns when all
+// have ended, which takes CloseTimeout at most.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	k := s.plain.keeper
+	for _, c := range k.all() {
+		_ = c.Close(core.CloseGoingAway, "shutting down")
+	}
+	k.wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pollers != nil {
+		s.pollers.close()
+		s.pollers = nil
+	}
+	return nil
+}
