@@ -110,10 +110,15 @@ func (c *candidates) collect(n *indexNode, rest string, from int32) {
 			c.add(n.exact, from)
 			return
 		}
-		end, isKey := scanSegment(rest[1:])
-		segment := rest[1 : 1+end]
-		rest = rest[1+end:]
-		literal := n.literal(segment, isKey)
+		var literal *indexNode
+		segment := rest[1:]
+		if n.literals == nil {
+			rest = segment[segmentLen(segment):]
+		} else {
+			end, isKey := scanSegment(segment)
+			rest = segment[end:]
+			literal = n.literal(segment[:end], isKey)
+		}
 		switch {
 		case literal == nil && n.wild == nil:
 			return
@@ -142,9 +147,6 @@ func scanSegment(s string) (n int, isKey bool) {
 }
 
 func (n *indexNode) literal(segment string, isKey bool) *indexNode {
-	if n.literals == nil {
-		return nil
-	}
 	if isKey {
 		return n.literals[segment]
 	}
@@ -177,6 +179,11 @@ func (c *candidates) add(list []int32, from int32) {
 
 // next returns the next layer, or -1 at the end.
 func (c *candidates) next() int {
+	if c.count == 1 && len(c.few[0]) > 0 { // one list: the usual case, and then more is empty
+		layer := c.few[0][0]
+		c.few[0] = c.few[0][1:]
+		return int(layer)
+	}
 	least := int32(-1)
 	for _, list := range c.few[:c.count] {
 		least = smallerHead(least, list)

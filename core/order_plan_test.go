@@ -81,7 +81,8 @@ const (
 // The acts that end a walk stand once, or most walks would be short.
 var acts = slices.Concat(
 	slices.Repeat([]act{doPass}, 60),
-	slices.Repeat([]act{doFail, doReturnError, doSkipRoute, doSkipRouter, doSetPath, doListen, doProvisional}, 2),
+	slices.Repeat([]act{doFail, doReturnError, doSkipRoute, doSkipRouter, doListen, doProvisional}, 2),
+	slices.Repeat([]act{doSetPath}, 4),
 	[]act{doPassNil, doFailTwice, doReject, doPanic, doReturnSkip, doReturnLeave, doReply, doReplyPass, doReplyFail, doReplySkip,
 		doReplyTwice, doPassTwice, doPassAndReturn, doTakeOver},
 )

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -72,7 +73,7 @@ func Regexp(re *regexp.Regexp) Pattern {
 // AnyOf returns the pattern that matches when any of patterns does. The first
 // that matches gives the params.
 func AnyOf(patterns ...Pattern) Pattern {
-	return Pattern{source: sourceAnyOf, anyOf: append([]Pattern(nil), patterns...)}
+	return Pattern{source: sourceAnyOf, anyOf: slices.Clone(patterns)}
 }
 
 // String returns the pattern as it was written, for messages, logs and metric
@@ -269,18 +270,17 @@ func decodeParams(params []param) error {
 
 // mergeParams makes names unique in params[first:]. The last value wins.
 func mergeParams(params []param, first int) []param {
-	merged := params[:first]
-next:
-	for _, p := range params[first:] {
-		for i := first; i < len(merged); i++ {
-			if merged[i].name == p.name {
-				merged[i].value = p.value
-				continue next
+	for i := first + 1; i < len(params); i++ {
+		for j := first; j < i; j++ {
+			if params[j].name == params[i].name {
+				params[j].value = params[i].value
+				params = slices.Delete(params, i, i+1)
+				i--
+				break
 			}
 		}
-		merged = append(merged, p)
 	}
-	return merged
+	return params
 }
 
 // decodeParam percent-decodes s as decodeURIComponent does. It returns false

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -134,10 +135,10 @@ func (p *Peer) Send(req *Request) *Transaction {
 	err := p.transmit(buf.b, t)
 	p.mu.Unlock()
 	buf.put()
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		t.startTimer(p.app.timeoutOf(req))
-	case ErrSlow:
+	case errors.Is(err, ErrSlow):
 		t.endLocally(503, "peer too slow")
 	default:
 		t.endLocally(410, "peer offline")
@@ -183,10 +184,13 @@ func (p *Peer) transmit(text []byte, t *Transaction) error {
 	if p.link != nil {
 		err = p.link.conn.Send(text)
 	}
-	if err == ErrClosed {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, ErrClosed) {
 		return p.hold(text, t)
 	}
-	if err == ErrSlow {
+	if errors.Is(err, ErrSlow) {
 		p.app.stats.slow.Add(1)
 		if !p.app.dropWhenSlow {
 			_ = p.link.conn.Close(CloseTryAgainLater, "too slow")

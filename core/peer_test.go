@@ -282,7 +282,7 @@ func TestPeerGraceSetting(t *testing.T) {
 		if app.Peer("alice", "1") == nil {
 			t.Error("the peer went offline too early")
 		}
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
 		if app.Peer("alice", "1") != nil {
 			t.Error("the peer did not go offline")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -263,8 +264,8 @@ func (r *Request) Reply(status int, reason string, data ...any) error {
 	}
 	if len(r.hooks) > 0 {
 		res := &Response{peer: r.peer, status: status, reason: reason, id: r.id, data: body}
-		for i := len(r.hooks) - 1; i >= 0; i-- {
-			r.listen(r.hooks[i], res)
+		for _, v := range slices.Backward(r.hooks) {
+			r.listen(v, res)
 		}
 		body = res.data
 	}
@@ -307,9 +308,9 @@ func (r *Request) failParam(router *Router, name string, err error) {
 
 // lookup prefers the last: a child router's parameters stand behind its parent's.
 func lookup(params []param, name string) string {
-	for i := len(params) - 1; i >= 0; i-- {
-		if params[i].name == name {
-			return params[i].value
+	for _, param := range slices.Backward(params) {
+		if param.name == name {
+			return param.value
 		}
 	}
 	return ""

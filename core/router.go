@@ -2,6 +2,8 @@ package core
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -16,7 +18,9 @@ type Handler func(req *Request, next Next) error
 type ErrorHandler func(err error, req *Request, next Next) error
 
 // A ParamHandler sees the value of a path parameter before the handlers of the layer whose
-// pattern it is part of. It runs once per request for the same name and value.
+// pattern it is part of. It runs once per request and router for the same name and value, and
+// again when another value of that name has come between. Where it is not run again, what it failed
+// with, or skipped, counts again.
 type ParamHandler func(req *Request, next Next, value string) error
 
 // Next passes a request on to what follows in the stack: to the handlers, or, when
@@ -145,11 +149,9 @@ func (r *Router) Param(handler ParamHandler, names ...string) {
 	defer r.mu.Unlock()
 	old := *r.params.Load()
 	params := make(map[string][]*callee, len(old)+len(names))
-	for name, handlers := range old {
-		params[name] = handlers
-	}
+	maps.Copy(params, old)
 	for _, name := range names {
-		params[name] = append(params[name][:len(params[name]):len(params[name])], &callee{onParam: handler})
+		params[name] = append(slices.Clip(params[name]), &callee{onParam: handler})
 	}
 	r.params.Store(&params)
 }

@@ -98,7 +98,7 @@ func TestTransactionTimeout(t *testing.T) {
 				time.Sleep(tt.want - tt.want/2 - 1)
 				synctest.Wait()
 				wantStatus(t, tr, "pending")
-				time.Sleep(1)
+				time.Sleep(1 * time.Nanosecond)
 				synctest.Wait()
 				wantStatus(t, tr, "408 sending timeout (local)")
 				c.receive(answer(200, "late", tr.ID()))

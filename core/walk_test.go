@@ -262,15 +262,18 @@ func TestSetPath(t *testing.T) {
 				app.Param(rewrite("/x"), "shorter")
 				app.Param(rewrite("/long/longer/longest"), "longer")
 				app.Param(rewrite("/c/2/kept"), "kept")
+				app.Param(rewrite("/d/22"), "longer_segment")
 				app.Use("/a/:shorter", j.show("1"))
 				app.Use("/b/:longer", j.show("2"))
 				app.Use("/c/:kept", j.show("3"))
+				app.Use("/d/:longer_segment", j.show("4"))
 				app.Use("/", j.show("end"))
 			},
 			want: [][2]string{
 				{"message /a/1/2", "end[|/x], 404 no handler for message at /x"},
 				{"message /b/1/2", "end[|/long/longer/longest], 404 no handler for message at /long/longer/longest"},
 				{"message /c/2/3", "3[/c/2|/kept kept=2], end[|/c/2/kept], 404 no handler for message at /c/2/kept"},
+				{"message /d/2", "end[|/d/22], 404 no handler for message at /d/22"},
 				{"message /c/22/3", "end[|/c/2/kept], 404 no handler for message at /c/2/kept"},
 			},
 		},

@@ -179,8 +179,13 @@ func testClientGivesUp(t *testing.T, start Start) {
 	}()
 	s.wait("the listener", entered)
 	cancel()
-	if err := <-result; err == nil {
-		t.Error("dialing succeeded although its context had ended")
+	select {
+	case err := <-result:
+		if err == nil {
+			t.Error("dialing succeeded although its context had ended")
+		}
+	case <-s.ctx.Done():
+		t.Fatalf("dialing goes on %v after its context has ended", patience)
 	}
 	s.wait("the end of the request's context", left)
 }

@@ -23,7 +23,7 @@ var handlerTests = []test{
 }
 
 // block adds a route /block whose handler does not return before release is closed, and a
-// route /note that takes down in which order requests are handled.
+// route /note that says which requests were handled.
 func (s *server) block() (release chan struct{}) {
 	release = make(chan struct{})
 	s.app.Message("/block", func(req *core.Request, _ core.Next) error {
@@ -40,19 +40,27 @@ func (s *server) block() (release chan struct{}) {
 	return release
 }
 
+// detain has a handler block for alice, and makes sure that her connection is read on.
+func (s *server) detain(alice *client) {
+	s.t.Helper()
+	alice.send(request("/block", "block", nil))
+	s.await("online alice/1", "online bob/1", "block alice/1")
+	tr := s.app.Peer("alice", "1").Send(core.NewRequest("message", "/", "responses arrive"))
+	alice.answer(alice.receive())
+	s.final(tr, 200, "ok")
+}
+
 func testBlocked(t *testing.T, start Start) {
 	s := newServer(t, start, core.Options{}, byQuery)
 	release := s.block()
 	c, other := s.connect("alice", "1"), s.connect("bob", "1")
-	c.send(request("/block", "block", nil))
-	s.await("online alice/1", "online bob/1", "block alice/1")
+	s.detain(c)
 	const waiting = 30
 	for i := range waiting {
 		c.send(request("/note", strconv.Itoa(i), nil))
 	}
-
 	other.echo("others are served")
-	tr := s.app.Peer("alice", "1").Send(core.NewRequest("message", "/", "responses arrive"))
+	tr := s.app.Peer("alice", "1").Send(core.NewRequest("message", "/", "responses overtake requests"))
 	c.answer(c.receive())
 	s.final(tr, 200, "ok")
 
@@ -98,8 +106,7 @@ func testQueueFull(t *testing.T, start Start) {
 			s := newServer(t, start, core.Options{}, byQuery)
 			release := s.block()
 			c, other := s.connect("alice", "1"), s.connect("bob", "1")
-			c.send(request("/block", "block", nil))
-			s.await("online alice/1", "online bob/1", "block alice/1")
+			s.detain(c)
 			data := strings.Repeat("x", flood.size)
 			sent := make(chan struct{})
 			go func() {
@@ -109,7 +116,15 @@ func testQueueFull(t *testing.T, start Start) {
 				}
 				_ = c.Send([]byte("bad"))
 			}()
-			// A server that went on reading would have the time to do so now.
+			// Sending may have to wait for the server. One that goes on reading has the time for it now.
+			for round, done := 0, false; round < 1000 && !done; round++ {
+				other.echo("others are served")
+				select {
+				case <-sent:
+					done = true
+				default:
+				}
+			}
 			for range 200 {
 				other.echo("others are served")
 			}
@@ -138,42 +153,53 @@ func testQueueFull(t *testing.T, start Start) {
 	}
 }
 
-// testQueueFullAgain has reading pause and go on many times, at any moment.
+// testQueueFullAgain has reading pause and go on many times, at any moment: in the second flood whenever
+// the server has read some requests more than it has handled.
 func testQueueFullAgain(t *testing.T, start Start) {
-	const total, every = 5000, 200
-	s := newServer(t, start, core.Options{}, byQuery)
-	handled := 0
-	proceed := make(chan struct{})
-	s.app.Message("/count", func(req *core.Request, _ core.Next) error {
-		if handled%every == 0 {
-			select {
-			case <-proceed:
-			case <-s.ctx.Done():
+	for _, flood := range []struct{ total, size, block, window int }{
+		{5000, 10, 200, 1000},
+		{300, 32 << 10, 300, 24},
+	} {
+		t.Run(fmt.Sprint(flood.total), func(t *testing.T) {
+			s := newServer(t, start, core.Options{}, byQuery)
+			handled := 0 // no lock: the requests of a peer are handled one after the other
+			proceed := make(chan struct{})
+			s.app.Message("/count", func(req *core.Request, _ core.Next) error {
+				if handled%flood.block == 0 {
+					select {
+					case <-proceed:
+					case <-s.ctx.Done():
+					}
+				}
+				number, pad := -1, "" // which take longer to decode than to receive
+				if err := req.Bind(&[]any{&number, &pad}); err != nil || number != handled {
+					t.Errorf("the server got request %.10s (error %v), want %d", req.Data(), err, handled)
+				}
+				handled++
+				return req.Reply(200, "ok")
+			})
+			c, other := s.connect("alice", "1"), s.connect("bob", "1")
+			pending := make(slots, flood.window)
+			go func() {
+				pad := strings.Repeat("x", flood.size)
+				for i := 0; i < flood.total && pending.take(s.ctx); i++ {
+					_ = c.Send(fmt.Appendf(nil, `{"method":"message","path":"/count","id":"%d","data":[%d,"%s"]}`, i, i, pad))
+				}
+			}()
+			for i := range flood.total {
+				if i%flood.block == 0 {
+					other.echo("others are served")
+					select {
+					case proceed <- struct{}{}:
+					case <-s.ctx.Done():
+					}
+				}
+				if m := c.receive(); m.ID != strconv.Itoa(i) {
+					t.Fatalf("the client got %s, want the response to %d", m.encode(), i)
+				}
+				pending.free()
 			}
-		}
-		if got := string(req.Data()); got != strconv.Itoa(handled) {
-			t.Errorf("the server got request %s, want %d", got, handled)
-		}
-		handled++
-		return req.Reply(200, "ok")
-	})
-	c, other := s.connect("alice", "1"), s.connect("bob", "1")
-	go func() {
-		for i := range total {
-			c.send(request("/count", strconv.Itoa(i), i))
-		}
-	}()
-	for i := range total {
-		if i%every == 0 {
-			other.echo("others are served")
-			select {
-			case proceed <- struct{}{}:
-			case <-s.ctx.Done():
-			}
-		}
-		if m := c.receive(); m.ID != strconv.Itoa(i) {
-			t.Fatalf("the client got %s, want the response to %d", m.encode(), i)
-		}
+		})
 	}
 }
 
@@ -182,8 +208,7 @@ func testCloseWhileQueueFull(t *testing.T, start Start) {
 	release := s.block()
 	defer close(release)
 	c, other := s.connect("alice", "1"), s.connect("bob", "1")
-	c.send(request("/block", "block", nil))
-	s.await("online alice/1", "online bob/1", "block alice/1")
+	s.detain(c)
 	for i := range 500 {
 		c.send(request("/note", strconv.Itoa(i), nil))
 	}

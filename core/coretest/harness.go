@@ -183,8 +183,7 @@ func (c *client) closed() Closed {
 	c.t.Helper()
 	for {
 		_, err := c.next()
-		var end Closed
-		if errors.As(err, &end) {
+		if end, ok := errors.AsType[Closed](err); ok {
 			return end
 		}
 		if err != nil {

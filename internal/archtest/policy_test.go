@@ -18,29 +18,31 @@ const module = "github.com/protoo-go/protoo"
 //
 // Paths are relative to the module. A path that ends in "/..." stands for the
 // package and all below it, "..." alone for every package of the module.
+//
+// What is denied must not be imported by any package of this module that pkg
+// reaches. The standard library's own imports do not count: fmt may use reflect.
 type rule struct {
 	pkg     string
 	ours    []string // packages of this module
 	modules []string // modules from elsewhere
-	deny    []string // packages of the standard library that must not be reached
+	deny    []string // packages of the standard library
 	tests   []string // packages of this module that test files may import as well
 }
 
-// deny holds for the package and for what it reaches within this module, not
-// for what the standard library imports in turn: fmt may use reflect.
-
-// outside is what core must stay away from so that it runs in WebAssembly, in
-// a browser or a plugin, and so that its cost can be read in its source. Of net
-// and below only what parses stays allowed: net/url and net/netip.
-var outside = []string{
+// system is what keeps a package from running in WebAssembly, in a browser or a
+// plugin. Of net and below only what parses stays allowed: net/url and net/netip.
+var system = []string{
 	"net", "net/http/...", "net/mail", "net/rpc/...", "net/smtp", "net/textproto",
-	"os/exec", "os/signal", "os/user", "plugin", "runtime/cgo",
-	"reflect", "syscall/...", "unsafe",
+	"os/exec", "os/signal", "os/user", "plugin", "runtime/cgo", "syscall/...", "unsafe",
 }
 
 // logs is denied to libraries: they return errors and call hooks, the program
 // that embeds them decides what is logged.
 var logs = []string{"log/..."}
+
+// costly is what the rest of core does without, so that what a call costs, and a
+// program that contains core weighs, can be read in its source.
+var costly = []string{"reflect", "testing/..."}
 
 // harness is what tests of every package may use: the conformance suite and
 // the in-process transport.
@@ -50,24 +52,24 @@ var policy = []rule{
 	{
 		pkg:   "core",
 		ours:  []string{"core/internal/..."},
-		deny:  slices.Concat(outside, logs, []string{"testing/..."}),
+		deny:  slices.Concat(system, logs, costly),
 		tests: harness,
 	},
 	{
 		pkg:  "core/internal/...",
 		ours: []string{"core/internal/..."},
-		deny: slices.Concat(outside, logs, []string{"testing/..."}),
+		deny: slices.Concat(system, logs, costly),
 	},
 	// A program whose size is measured; nothing can import it.
-	{pkg: "core/internal/sizeprobe", ours: []string{"core"}, deny: outside},
+	{pkg: "core/internal/sizeprobe", ours: []string{"core"}, deny: system},
 	// The suite that a transport's tests call: it stays as portable as core.
-	{pkg: "core/coretest", ours: []string{"core"}, deny: logs, tests: harness},
+	{pkg: "core/coretest", ours: []string{"core"}, deny: slices.Concat(system, logs), tests: harness},
 
 	// Transports know core and never each other.
 	{
 		pkg:   "transports/memory",
 		ours:  []string{"core"},
-		deny:  slices.Concat(outside, logs),
+		deny:  slices.Concat(system, logs),
 		tests: harness,
 	},
 	{

@@ -31,8 +31,7 @@ type client struct{ *memory.Conn }
 
 func (c client) Receive(ctx context.Context) ([]byte, error) {
 	msg, err := c.Conn.Receive(ctx)
-	var end *memory.CloseError
-	if errors.As(err, &end) {
+	if end, ok := errors.AsType[*memory.CloseError](err); ok {
 		err = coretest.Closed{Code: end.Code, Reason: end.Reason}
 	}
 	return msg, err

@@ -3,9 +3,15 @@ package websocket_test
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"io"
+	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -42,15 +48,36 @@ var paths = []path{
 type server struct {
 	url     string // ws://127.0.0.1:port
 	handler *websocket.Server
-	tls     *tls.Config
+	http    *http.Server
+	tls     *tls.Config // of clients; nil for plain connections
 }
+
+// certificate returns one for 127.0.0.1 whose key is a fast one: there are thousands of handshakes here.
+var certificate = sync.OnceValue(func() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:     []string{"example.com"}, // what httptest's clients ask for
+		NotAfter:     time.Now().Add(24 * time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+})
 
 func start(t testing.TB, p path, app *core.App, accept core.Accept) *server {
 	handler := websocket.New(app, accept, p.options)
 	h := httptest.NewUnstartedServer(handler)
-	h.Config.ErrorLog = nil
-	s := &server{handler: handler}
+	h.Config.ErrorLog = log.New(io.Discard, "", 0) // clients here break off many a TLS handshake
+	s := &server{handler: handler, http: h.Config}
 	if p.tls {
+		h.TLS = &tls.Config{Certificates: []tls.Certificate{certificate()}}
 		h.StartTLS()
 		s.tls = h.Client().Transport.(*http.Transport).TLSClientConfig
 	} else {
@@ -116,6 +143,53 @@ func (s *server) connect(t testing.TB, username, uuid string) *client {
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	return c
+}
+
+// dialRaw connects without a handshake.
+func (s *server) dialRaw(t testing.TB) *client {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(strings.TrimPrefix(s.url, "wss://"), "ws://"))
+	if err == nil && s.tls != nil {
+		config := s.tls.Clone()
+		config.ServerName = "127.0.0.1"
+		secure := tls.Client(conn, config)
+		conn, err = secure, secure.Handshake()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	return &client{Conn: conn, r: bufio.NewReaderSize(conn, 256)}
+}
+
+// handshake returns a request for a connection, with more header lines.
+func handshake(target string, lines ...string) []byte {
+	return []byte("GET " + target + " HTTP/1.1\r\nHost: example.com\r\n" +
+		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: protoo\r\n" +
+		strings.Join(append(lines, "\r\n"), "\r\n"))
+}
+
+// response reads the answer to a handshake.
+func (c *client) response(t testing.TB) *http.Response {
+	t.Helper()
+	res, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+// switched reads the answer to a handshake, which must be that there is a connection now.
+func (c *client) switched(t testing.TB) http.Header {
+	t.Helper()
+	res := c.response(t)
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		body, _ := io.ReadAll(res.Body)
+		t.Fatalf("handshake: got %s, %s", res.Status, body)
+	}
+	return res.Header
 }
 
 func (c *client) write(b []byte) error {

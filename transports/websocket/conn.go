@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,10 +14,10 @@ import (
 
 // A Conn is one WebSocket connection. It implements [core.Conn].
 type Conn struct {
-	socket socket
 	config *config
-	link   *core.Link // nil until the peer is connected
-	loop   *core.Loop // runs the reading
+	addr   netip.AddrPort // of the other side
+	link   *core.Link     // nil until the peer is connected
+	loop   *core.Loop     // runs the reading
 
 	// Of the goroutine that reads.
 	dec  decoder
@@ -28,6 +29,7 @@ type Conn struct {
 	partial atomic.Uint32
 
 	mu       sync.Mutex
+	socket   socket  // nil until the handshake is over; what is sent before waits in out
 	out      *buffer // frames to be written, nil when there are none
 	written  int     // bytes at the front of out that have been
 	state    state
@@ -50,7 +52,7 @@ const (
 	closed        // the socket is closed
 )
 
-// A socket is what a connection writes to and reads from. All methods but remote are called with the
+// A socket is what a connection writes to and reads from. Its methods are called with the
 // connection's lock held.
 type socket interface {
 	// flush writes the connection's out, now or as soon as the network takes it, and
@@ -65,7 +67,6 @@ type socket interface {
 	resume()
 	// backlog returns the bytes that flush has taken and not yet written.
 	backlog() int
-	remote() string
 }
 
 // Send queues a text message, and writes it at once if nothing is in its way.
@@ -85,7 +86,7 @@ func (c *Conn) send(op ws.OpCode, payload []byte) error {
 			return core.ErrSlow
 		}
 		// Perhaps it is not the peer that is slow: what is corked has not been tried yet.
-		c.socket.flush()
+		c.flush()
 		if c.queued()+len(payload) > c.config.queueSize {
 			return core.ErrSlow
 		}
@@ -99,7 +100,7 @@ func (c *Conn) send(op ws.OpCode, payload []byte) error {
 	c.borrow()
 	c.out.b = appendFrame(c.out.b, op, payload, c.config.client)
 	if !c.corked || len(c.out.b) >= corkSize {
-		c.socket.flush()
+		c.flush()
 	}
 	return nil
 }
@@ -108,11 +109,21 @@ func (c *Conn) send(op ws.OpCode, payload []byte) error {
 const corkSize = 64 << 10
 
 func (c *Conn) queued() int {
-	n := c.socket.backlog()
+	n := 0
+	if c.socket != nil {
+		n = c.socket.backlog()
+	}
 	if c.out != nil {
 		n += len(c.out.b) - c.written
 	}
 	return n
+}
+
+// flush writes what there is to write, as soon as there is something to write it to.
+func (c *Conn) flush() {
+	if c.socket != nil {
+		c.socket.flush()
+	}
 }
 
 func (c *Conn) borrow() {
@@ -138,7 +149,7 @@ func (c *Conn) close(code int, reason string, linkCode int, linkReason string) {
 	c.state = closing
 	c.borrow()
 	c.out.b = appendClose(c.out.b, code, reason, c.config.client)
-	c.socket.flush()
+	c.flush()
 	c.report(linkCode, linkReason)
 	if c.state == closing {
 		c.expiry = time.AfterFunc(c.config.closeTimeout, c.abort)
@@ -168,7 +179,9 @@ func (c *Conn) end() {
 		return
 	}
 	c.state = closed
-	c.socket.drop()
+	if c.socket != nil {
+		c.socket.drop()
+	}
 	if c.out != nil {
 		c.out.put()
 		c.out = nil
@@ -179,10 +192,11 @@ func (c *Conn) end() {
 	c.report(core.CloseAbnormal, "connection lost")
 }
 
-func (c *Conn) init(config *config, s socket) {
-	c.config, c.socket = config, s
+func newConn(config *config) *Conn {
+	c := &Conn{config: config}
 	c.dec.limit, c.dec.masked = config.maxMessage, !config.client
 	config.keeper.add(c)
+	return c
 }
 
 // gone is called by the goroutine that reads when the socket is closed.
@@ -193,14 +207,11 @@ func (c *Conn) gone() {
 	c.config.keeper.remove(c)
 }
 
-// connect brings the connection's peer online. The caller starts the reading when it
-// returns, also when it fails and the connection is being closed.
-func (c *Conn) connect(app *core.App, id core.Identity) {
+// connect brings the connection's peer online, and reports whether it could.
+func (c *Conn) connect(app *core.App, id core.Identity) error {
 	link, err := app.Connect(id, c)
 	if err != nil {
-		c.deaf = true
-		_ = c.Close(core.CloseGoingAway, "shutting down")
-		return
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -208,6 +219,7 @@ func (c *Conn) connect(app *core.App, id core.Identity) {
 	if c.state != open {
 		c.report(core.CloseAbnormal, "connection lost")
 	}
+	return nil
 }
 
 // Resume goes on reading after the link has asked for a pause.
@@ -219,7 +231,7 @@ func (c *Conn) Resume() {
 		return
 	}
 	c.paused = false
-	c.socket.resume()
+	c.socket.resume() // there is one: it has been read from
 }
 
 // pause reports whether reading has to stop: not if Resume has come first.
@@ -236,7 +248,7 @@ func (c *Conn) pause() bool {
 }
 
 // String names the transport and the remote address.
-func (c *Conn) String() string { return c.config.scheme + "/" + c.socket.remote() }
+func (c *Conn) String() string { return c.config.scheme + "/" + c.addr.String() }
 
 // cork holds back what is sent until uncork, and reports whether there is a connection still.
 func (c *Conn) cork() bool {
@@ -284,7 +296,7 @@ func (c *Conn) consume(input *[]byte) verdict {
 		}
 		switch f.op {
 		case ws.OpText, ws.OpBinary:
-			flow := core.Continue
+			var flow core.Flow
 			if f.op == ws.OpBinary {
 				flow = c.link.ReceiveBad(c.loop, errBinary)
 			} else {

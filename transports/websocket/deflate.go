@@ -246,8 +246,8 @@ var errCompressed = breach(core.CloseInvalidData, "malformed compressed data")
 // read appends what the decompressor has, up to the end of its stream.
 func (i *inflater) read(dst []byte, limit int) ([]byte, error) {
 	for {
-		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
+		if n := len(dst); n == cap(dst) {
+			dst = slices.Grow(dst, min(max(n, 512), limit+1-n))
 		}
 		n, err := i.flate.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -53,18 +54,21 @@ func Dial(ctx context.Context, url string, o DialOptions) (*Conn, error) {
 	if _, secure := conn.(*tls.Conn); secure {
 		scheme = "wss"
 	}
-	c := newStream(&config{
+	c := newConn(&config{
 		client:       true,
 		scheme:       scheme,
 		maxMessage:   cmp.Or(o.MaxMessage, 64<<10),
 		queueSize:    cmp.Or(o.QueueSize, 1<<20),
 		closeTimeout: 5 * time.Second,
 		keeper:       newKeeper(cmp.Or(o.PingInterval, 25*time.Second), 30*time.Second),
-	}, conn)
+	})
+	c.addr, _ = netip.ParseAddrPort(conn.RemoteAddr().String())
+	var input []byte
 	if early != nil {
-		c.input, _ = early.Peek(early.Buffered())
+		input, _ = early.Peek(early.Buffered())
 	}
-	return &c.Conn, nil
+	newStream(c, conn, input)
+	return c, nil
 }
 
 // explanation returns what a refusing server said: the first line of the body, or the reason phrase.
@@ -84,6 +88,6 @@ func (c *Conn) Run(link *core.Link) {
 	c.mu.Lock()
 	c.link = link
 	c.mu.Unlock()
-	c.socket.(*streamConn).run()
+	c.socket.(*stream).run()
 	c.config.keeper.wait() // the reading may have gone on in another goroutine
 }

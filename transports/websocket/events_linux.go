@@ -1,9 +1,7 @@
 package websocket
 
 import (
-	"errors"
 	"net"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -13,15 +11,13 @@ import (
 	"github.com/protoo-go/protoo/core"
 )
 
-// eventConn is a connection on a plain TCP socket whose reading is driven by
-// epoll: while it is idle it has neither a goroutine nor a buffer.
-type eventConn struct {
-	Conn
+// eventSocket is a plain TCP socket whose reading is driven by epoll: while it is
+// idle it has neither a goroutine nor a buffer.
+type eventSocket struct {
+	*Conn
 	poller   *poller
-	addr     netip.AddrPort
 	fd       int    // -1 when it has been closed, which only the poller's goroutine does
-	watched  bool   // by epoll
-	interest uint32 // the events that it is watched for
+	interest uint32 // the events that epoll watches for
 	blocked  bool   // the socket takes no more for now
 	recall   bool   // the poller is to look at the stash
 	stash    []byte // input that has been read and not handled
@@ -55,41 +51,44 @@ func (ps *pollers) close() {
 	}
 }
 
-// adopt takes a TCP connection over from the net package. early is what has been read of it already.
-// The result is nil if conn is not one that events can serve.
-func (ps *pollers) adopt(config *config, conn net.Conn, early []byte) (*eventConn, error) {
+// adopt takes a TCP connection over from the net package, to be c's socket. early is what has been
+// read of it already. It reports whether it could; if not, conn is as it was.
+func (ps *pollers) adopt(c *Conn, conn net.Conn, early []byte) bool {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
-		return nil, nil
+		return false
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
-		return nil, err
+		return false
 	}
 	fd := -1
 	var dupErr error
 	err = raw.Control(func(original uintptr) {
 		fd, dupErr = unix.FcntlInt(original, unix.F_DUPFD_CLOEXEC, 0)
 	})
-	if err = errors.Join(err, dupErr); err != nil {
-		return nil, err
+	if err != nil || dupErr != nil {
+		return false
 	}
 	p := ps.list[ps.next.Add(1)%uint32(len(ps.list))]
-	c := &eventConn{poller: p, fd: fd, stash: early}
-	c.addr = tcp.RemoteAddr().(*net.TCPAddr).AddrPort()
-	c.init(config, c)
+	s := &eventSocket{Conn: c, poller: p, fd: fd, stash: early, recall: true}
 	c.loop = p.loop
 	_ = tcp.Close() // the socket lives on in fd, without the runtime's poller
-	return c, nil
+	s.run()
+	return true
 }
 
-// run makes the poller read.
-func (c *eventConn) run() {
+// run makes the poller read. The first thing that it does is to look at the stash, which
+// is also when what has been sent during the handshake is written.
+func (c *eventSocket) run() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.socket = c
+	if c.state == closed {
+		c.drop()
+	}
 	c.poller.conns.set(c.fd, c)
-	c.recall = len(c.stash) > 0
-	c.watched, c.interest = true, c.wanted()
+	c.interest = c.wanted()
 	err := unix.EpollCtl(c.poller.fd, unix.EPOLL_CTL_ADD, c.fd, &unix.EpollEvent{Events: c.interest, Fd: int32(c.fd)})
 	if err != nil {
 		// Out of memory, or of watches: nobody will read, so nobody else will free it.
@@ -99,7 +98,7 @@ func (c *eventConn) run() {
 
 // wanted returns the events that the connection waits for. Writing is possible at once, so that
 // waiting for it makes the poller look at the stash.
-func (c *eventConn) wanted() uint32 {
+func (c *eventSocket) wanted() uint32 {
 	var events uint32
 	if !c.paused {
 		events |= unix.EPOLLIN
@@ -111,16 +110,16 @@ func (c *eventConn) wanted() uint32 {
 }
 
 // watch tells epoll when what the connection waits for has changed.
-func (c *eventConn) watch() {
+func (c *eventSocket) watch() {
 	events := c.wanted()
-	if events == c.interest || !c.watched || c.fd < 0 {
+	if events == c.interest || c.fd < 0 {
 		return
 	}
 	c.interest = events
 	_ = unix.EpollCtl(c.poller.fd, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: events, Fd: int32(c.fd)})
 }
 
-func (c *eventConn) flush() {
+func (c *eventSocket) flush() {
 	if c.out == nil || c.fd < 0 {
 		return
 	}
@@ -149,35 +148,33 @@ func (c *eventConn) flush() {
 }
 
 // compact moves what is not written yet to the front when more than half has been.
-func (c *eventConn) compact() {
+func (c *eventSocket) compact() {
 	if c.written > len(c.out.b)/2 {
 		c.out.b = c.out.b[:copy(c.out.b, c.out.b[c.written:])]
 		c.written = 0
 	}
 }
 
-func (c *eventConn) uncork() {
+func (c *eventSocket) uncork() {
 	c.flush()
 	c.mu.Unlock()
 }
 
 // drop makes the poller, which may be reading at this moment, close the socket.
-func (c *eventConn) drop() {
+func (c *eventSocket) drop() {
 	if c.fd >= 0 {
 		_ = unix.Shutdown(c.fd, unix.SHUT_RDWR)
 	}
 }
 
-func (c *eventConn) pause() { c.watch() }
+func (c *eventSocket) pause() { c.watch() }
 
-func (c *eventConn) resume() {
+func (c *eventSocket) resume() {
 	c.recall = true
 	c.watch()
 }
 
-func (c *eventConn) backlog() int { return 0 }
-
-func (c *eventConn) remote() string { return c.addr.String() }
+func (c *eventSocket) backlog() int { return 0 }
 
 // A poller is a goroutine that waits for events of many sockets. Its state is kept here
 // and not on its stack: when a handler takes long, another goroutine goes on with it.
@@ -190,7 +187,7 @@ type poller struct {
 	events  [128]unix.EpollEvent
 	n, next int // how many events there are, and the next to be handled
 	buf     [64 << 10]byte
-	current *eventConn // whose input is being handled
+	current *eventSocket // whose input is being handled
 	input   []byte
 }
 
@@ -249,7 +246,7 @@ func (p *poller) run() {
 }
 
 // handle reports whether this goroutine still runs the poller.
-func (p *poller) handle(c *eventConn, events uint32) bool {
+func (p *poller) handle(c *eventSocket, events uint32) bool {
 	const ended = unix.EPOLLHUP | unix.EPOLLERR
 	if events&unix.EPOLLOUT != 0 && !p.writable(c) {
 		return false
@@ -276,8 +273,9 @@ func (p *poller) handle(c *eventConn, events uint32) bool {
 
 // writable goes on with what waited for the socket, and with a stash when the link
 // wants to go on.
-func (p *poller) writable(c *eventConn) bool {
+func (p *poller) writable(c *eventSocket) bool {
 	c.mu.Lock()
+	c.corked = false // as the handshake has left it
 	c.flush()
 	c.recall = false
 	c.watch()
@@ -307,7 +305,7 @@ func (p *poller) consume() bool {
 }
 
 // free closes the socket of a connection that has ended.
-func (p *poller) free(c *eventConn) {
+func (p *poller) free(c *eventSocket) {
 	c.mu.Lock()
 	c.end()
 	p.conns.set(c.fd, nil)
@@ -320,22 +318,22 @@ func (p *poller) free(c *eventConn) {
 // fdTable finds the connection of a file descriptor.
 type fdTable struct {
 	mu   sync.Mutex
-	list atomic.Pointer[[]atomic.Pointer[eventConn]]
+	list atomic.Pointer[[]atomic.Pointer[eventSocket]]
 }
 
-func (t *fdTable) get(fd int) *eventConn {
+func (t *fdTable) get(fd int) *eventSocket {
 	if list := t.list.Load(); list != nil && fd < len(*list) {
 		return (*list)[fd].Load()
 	}
 	return nil
 }
 
-func (t *fdTable) set(fd int, c *eventConn) {
+func (t *fdTable) set(fd int, c *eventSocket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list := t.list.Load()
 	if list == nil || fd >= len(*list) {
-		grown := make([]atomic.Pointer[eventConn], max(fd+1, 1024)*3/2)
+		grown := make([]atomic.Pointer[eventSocket], max(fd+1, 1024)*3/2)
 		if list != nil {
 			for i := range *list {
 				grown[i].Store((*list)[i].Load())

@@ -7,16 +7,11 @@ import (
 	"net"
 )
 
-// Without a poller of our own, connections are served by goroutines.
-type (
-	pollers   struct{}
-	eventConn struct{ Conn }
-)
+// pollers do not exist here: connections are served by goroutines.
+type pollers struct{}
 
 func newPollers() (*pollers, error) { return nil, errors.ErrUnsupported }
 
-func (*pollers) adopt(*config, net.Conn, []byte) (*eventConn, error) { return nil, nil }
+func (*pollers) adopt(*Conn, net.Conn, []byte) bool { return false }
 
 func (*pollers) close() {}
-
-func (*eventConn) run() {}

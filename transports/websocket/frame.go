@@ -333,8 +333,7 @@ func appendClose(dst []byte, code int, reason string, mask bool) []byte {
 
 // closeOf returns the code and reason that tell the other side about err.
 func closeOf(err error) (int, string) {
-	var v *violation
-	if errors.As(err, &v) {
+	if v, ok := errors.AsType[*violation](err); ok {
 		return v.code, v.reason
 	}
 	return core.CloseInternalError, "internal error"
@@ -358,7 +357,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 }
 
 func (b *buffer) put() {
-	const tooLarge = 64 << 10
+	const tooLarge = 128 << 10 // twice a message of the default limit
 	if cap(b.b) <= tooLarge {
 		buffers.Put(b)
 	}

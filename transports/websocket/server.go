@@ -143,71 +143,90 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, refused)
 		return
 	}
+	c := s.newConn(r)
+	if c == nil {
+		refuse(w, shuttingDown)
+		return
+	}
+	c.from, taken = from, true
+	// The peer is online before the client learns that it is connected: whoever asks for
+	// it then finds it. What is sent to it meanwhile waits.
+	c.cork()
+	if c.connect(s.app, id) != nil {
+		c.gone()
+		refuse(w, shuttingDown)
+		return
+	}
+	conn, early, err := s.upgrade(c, w, r)
+	if err != nil {
+		c.abort()
+		c.gone()
+		return
+	}
+	if !s.adopt(c, conn, early) {
+		go newStream(c, conn, early).run()
+	}
+}
+
+var shuttingDown = &core.StatusError{Status: http.StatusServiceUnavailable, Reason: "shutting down"}
+
+// newConn returns nil when the server is closed.
+func (s *Server) newConn(r *http.Request) *Conn {
+	config := &s.plain
+	if r.TLS != nil {
+		config = &s.secure
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	c := newConn(config)
+	c.addr, _ = netip.ParseAddrPort(r.RemoteAddr)
+	return c
+}
+
+// upgrade ends the handshake. early is what the client has sent behind it.
+func (s *Server) upgrade(c *Conn, w http.ResponseWriter, r *http.Request) (conn net.Conn, early []byte, err error) {
 	upgrader := ws.HTTPUpgrader{Protocol: func(name string) bool { return name == Subprotocol }}
-	var compression *deflate
 	if o := s.options.Compression; o != nil {
-		var answer string
-		if compression, answer = o.choose(r.Header["Sec-Websocket-Extensions"]); compression != nil {
+		compression, answer := o.choose(r.Header["Sec-Websocket-Extensions"])
+		if compression != nil {
 			upgrader.Header = http.Header{"Sec-WebSocket-Extensions": {answer}}
 		}
+		c.mu.Lock()
+		c.dec.deflate = compression
+		c.mu.Unlock()
 	}
 	conn, rw, _, err := upgrader.Upgrade(r, w)
 	if err != nil {
 		if conn != nil {
 			_ = conn.Close()
 		}
-		return
+		return nil, nil, err
 	}
-	var early []byte
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, _ = rw.Reader.Peek(n)
 		early = append([]byte(nil), early...)
 	}
-	config := &s.plain
-	if r.TLS != nil {
-		config = &s.secure
-	}
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		_ = conn.Close()
-		return
-	}
-	event, stream := s.adopt(config, conn, early), (*streamConn)(nil)
-	if event == nil {
-		stream = newStream(config, conn)
-	}
-	s.mu.Unlock()
-	taken = true
-	if event != nil {
-		event.from, event.dec.deflate = from, compression
-		event.connect(s.app, id)
-		event.run()
-		return
-	}
-	stream.from, stream.dec.deflate = from, compression
-	stream.input = early
-	stream.connect(s.app, id)
-	go stream.run()
+	return conn, early, nil
 }
 
-// adopt returns nil when conn is to be served by goroutines. s.mu is held.
-func (s *Server) adopt(config *config, conn net.Conn, early []byte) *eventConn {
+// adopt lets events serve a connection, and reports false when goroutines have to.
+func (s *Server) adopt(c *Conn, conn net.Conn, early []byte) bool {
 	if s.options.Goroutines {
-		return nil
+		return false
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.pollers == nil {
 		pollers, err := newPollers()
 		if err != nil {
-			return nil
+			return false
 		}
 		s.pollers = pollers
 	}
-	c, err := s.pollers.adopt(config, conn, early)
-	if err != nil {
-		return nil
-	}
-	return c
+	return s.pollers.adopt(c, conn, early)
 }
 
 // check refuses what cannot become a connection, before anybody is asked about it. The refusal's status is an

@@ -7,11 +7,11 @@ import (
 	"github.com/protoo-go/protoo/core"
 )
 
-// streamConn is a connection on a net.Conn, with a goroutine that reads and, while
+// stream is a socket on a net.Conn, with a goroutine that reads and, while
 // there is something to write that the reading goroutine does not write itself, another that writes. It serves what
 // events cannot: TLS, platforms without a poller, and clients.
-type streamConn struct {
-	Conn
+type stream struct {
+	*Conn
 	conn    net.Conn
 	buf     []byte
 	input   []byte // what is left of what has been read
@@ -23,16 +23,22 @@ type streamConn struct {
 // readSize is the reading goroutine's own memory. Longer messages are collected in borrowed memory.
 const readSize = 2 << 10
 
-func newStream(config *config, conn net.Conn) *streamConn {
-	s := &streamConn{conn: conn, buf: make([]byte, readSize)}
-	s.init(config, s)
-	s.loop = core.NewLoop(s.run)
+// newStream gives c its socket. early is what has been read of it already.
+func newStream(c *Conn, conn net.Conn, early []byte) *stream {
+	s := &stream{Conn: c, conn: conn, buf: make([]byte, readSize), input: early}
+	c.loop = core.NewLoop(s.run)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.socket = s
+	if c.state == closed {
+		s.drop()
+	}
 	return s
 }
 
 // run reads until the connection ends, or until another goroutine runs in this one's place.
-func (s *streamConn) run() {
-	s.Conn.uncork() // after a detached goroutine, which has left the connection corked
+func (s *stream) run() {
+	s.Conn.uncork() // after the handshake, or a detached goroutine: both have left the connection corked
 	for {
 		if len(s.input) == 0 {
 			n, err := s.conn.Read(s.buf)
@@ -55,18 +61,18 @@ func (s *streamConn) run() {
 	}
 }
 
-func (s *streamConn) pause() { s.wake = make(chan struct{}) }
+func (s *stream) pause() { s.wake = make(chan struct{}) }
 
-func (s *streamConn) resume() { close(s.wake) }
+func (s *stream) resume() { close(s.wake) }
 
-func (s *streamConn) flush() {
+func (s *stream) flush() {
 	if s.out != nil && !s.writing {
 		s.writing = true
 		go s.write()
 	}
 }
 
-func (s *streamConn) uncork() {
+func (s *stream) uncork() {
 	start := s.out != nil && !s.writing
 	s.writing = s.writing || start
 	s.mu.Unlock()
@@ -76,7 +82,7 @@ func (s *streamConn) uncork() {
 }
 
 // write writes until nothing is left. The caller has set writing.
-func (s *streamConn) write() {
+func (s *stream) write() {
 	s.mu.Lock()
 	for s.out != nil && s.state != closed {
 		out := s.out
@@ -98,7 +104,7 @@ func (s *streamConn) write() {
 	}
 }
 
-func (s *streamConn) drop() {
+func (s *stream) drop() {
 	if s.paused {
 		s.paused = false
 		close(s.wake)
@@ -110,6 +116,4 @@ func (s *streamConn) drop() {
 	_ = conn.Close()
 }
 
-func (s *streamConn) backlog() int { return s.taken }
-
-func (s *streamConn) remote() string { return s.conn.RemoteAddr().String() }
+func (s *stream) backlog() int { return s.taken }
