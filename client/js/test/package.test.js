@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
+
+const root = new URL('../', import.meta.url);
+const read = (name) => readFile(new URL(name, root), 'utf8');
+
+test('npm pack takes these files and no others', async () => {
+  const { stdout } = await promisify(execFile)('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root });
+  const [{ name, files }] = JSON.parse(stdout);
+  assert.equal(name, 'protoo-go-client');
+  assert.deepEqual(files.map((f) => f.path).sort(), ['LICENSE', 'README.md', 'package.json', 'protoo.d.ts', 'protoo.js']);
+});
+
+test('the package exports what its types declare', async () => {
+  const exported = Object.keys(await import('protoo-go-client')).sort();
+  const declared = [...(await read('protoo.d.ts')).matchAll(/^export (?:function|class|const) (\w+)/gm)];
+  assert.deepEqual(exported, declared.map((match) => match[1]).sort());
+});
+
+test('protoo.js stands alone', async () => {
+  assert.doesNotMatch(await read('protoo.js'), /\bimport\b|\brequire\b|\bprocess\b/);
+});
+
+test('protoo.js stays within 5 KB gzip, as it is served', async () => {
+  const size = gzipSync(await read('protoo.js'), { level: 9 }).length;
+  assert.ok(size <= 5000, `${size} bytes`);
+});
+
+test('the lock file names no registry but the public one', async () => {
+  const { packages } = JSON.parse(await read('package-lock.json'));
+  const { devDependencies } = JSON.parse(await read('package.json'));
+  for (const [path, { version, resolved = 'https://registry.npmjs.org/' }] of Object.entries(packages)) {
+    assert.ok(resolved.startsWith('https://registry.npmjs.org/'), `${path}: ${resolved}`);
+    const wanted = devDependencies[path.replace('node_modules/', '')];
+    if (wanted) assert.equal(version, wanted, `${path} is pinned`);
+  }
+});

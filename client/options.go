@@ -1,0 +1,111 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/websocket"
+)
+
+// A Conn is a connection that a transport has dialed.
+type Conn interface {
+	core.Conn
+	// Run reads until the connection ends and gives what it reads to the link, the end included, which may
+	// reach the link a little after Run has returned. It is called once.
+	Run(*core.Link)
+}
+
+// Options say how to connect and what to do then. The zero value is what most
+// clients want, but for Routes when the server sends requests.
+type Options struct {
+	// Routes registers the handlers of the server's requests. It is called once, before the
+	// first connection. Requests that no handler takes are answered with 404.
+	Routes func(*core.App)
+	// App holds the limits of the client's application: MaxHeld, by default 256 KiB, for what waits while there is no
+	// connection, MaxTransactions, Timeout and so on. TrustSender, DropWhenSlow and GracePeriod are set by Dial.
+	App core.Options
+
+	Header     http.Header // for the handshake, such as Authorization
+	TLS        *tls.Config // for wss
+	MaxMessage int         // bytes of the longest message that the server may send; default 64 KiB
+	QueueSize  int         // bytes that may wait to be written; default 1 MiB
+	// Dial replaces the dialer that goes with the URL's scheme, for other transports and for
+	// tokens that expire: it is called for every attempt. The context ends with the attempt, not
+	// with the connection. The four options above are then its own business.
+	Dial func(ctx context.Context, url string) (Conn, error)
+	// DialTimeout bounds each attempt to connect. Default 10 s.
+	DialTimeout time.Duration
+	// WaitForServer lets Dial try again when the first attempt fails, as long as its context
+	// lasts, instead of failing as well.
+	WaitForServer bool
+	Backoff       Backoff
+
+	// The hooks are called one at a time, in the order of events, on a goroutine of the client's that connects again
+	// only when they have returned.
+
+	// OnConnect is called with every connection, the first included. ctx ends with the connection.
+	OnConnect func(ctx context.Context, c *Client)
+	// OnDisconnect is called once for each OnConnect: with a [*CloseError] when the connection was lost or the server has closed
+	// it, with core.ErrClosed after Close.
+	OnDisconnect func(c *Client, err error)
+	// OnRetry is called before the wait for the next attempt, with the reason for it.
+	OnRetry func(err error, wait time.Duration)
+}
+
+// A Backoff says how long to wait before attempts to connect: a random time below a limit that begins at Base and doubles with
+// each attempt, up to Max ("full jitter"). It begins anew after a connection that has lasted five seconds, unless the
+// server ended it with 1012 or 1013.
+type Backoff struct {
+	Base time.Duration // default 500 ms
+	Max  time.Duration // default 30 s
+	// Rand returns a number in [0, 1). Default rand.Float64.
+	Rand func() float64
+}
+
+func (b *Backoff) delay(attempt int) time.Duration {
+	limit, ceiling, random := b.Base, b.Max, b.Rand
+	if limit <= 0 {
+		limit = 500 * time.Millisecond
+	}
+	if ceiling <= 0 {
+		ceiling = 30 * time.Second
+	}
+	if random == nil {
+		random = rand.Float64
+	}
+	for range attempt {
+		if limit >= ceiling/2 {
+			limit = ceiling
+			break
+		}
+		limit *= 2
+	}
+	return time.Duration(random() * float64(min(limit, ceiling)))
+}
+
+// dialer returns what connects to URLs like u, whose scheme it may change.
+func dialer(u *url.URL, o Options) (func(context.Context, string) (Conn, error), error) {
+	switch u.Scheme {
+	case "ws", "wss":
+	case "http":
+		u.Scheme = "ws"
+	case "https":
+		return nil, fmt.Errorf("WebTransport (https) is not supported yet; use wss")
+	default:
+		return nil, fmt.Errorf("unknown scheme %q, want ws or wss", u.Scheme)
+	}
+	return func(ctx context.Context, url string) (Conn, error) {
+		return websocket.Dial(ctx, url, websocket.DialOptions{
+			Header:     o.Header,
+			TLS:        o.TLS,
+			MaxMessage: o.MaxMessage,
+			QueueSize:  o.QueueSize,
+		})
+	}, nil
+}

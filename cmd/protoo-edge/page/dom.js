@@ -1,0 +1,61 @@
+// What building a page by hand needs.
+
+export const byId = (id) => document.getElementById(id);
+
+/** An element with properties, attributes and `on…` listeners. Children that are null are left out. */
+export function element(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined) continue;
+    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+    else if (name in node) node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child != null));
+  return node;
+}
+
+export function icon(name) {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
+  svg.setAttribute('aria-hidden', 'true');
+  use.setAttribute('href', `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** A button's name, for those who see it and those who do not. */
+export function label(button, text) {
+  button.setAttribute('aria-label', text);
+  button.title = text;
+}
+
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text; // a live region speaks whenever it is set
+}
+
+/** The first letter of a name on a colour of its own. */
+export function paintAvatar(node, name) {
+  let hash = 7;
+  for (const character of name) hash = (hash * 31 + character.codePointAt(0)) % 360;
+  node.style.setProperty('--hue', hash);
+  node.textContent = [...name][0]?.toUpperCase() ?? '';
+}
+
+/** Says something to screen readers only. */
+export function announce(text) {
+  byId('announcer').textContent = text;
+}
+
+/** Keeps a log at its end while the reader is there. */
+export function appendTo(log, node) {
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+  log.append(node);
+  if (atEnd) log.scrollTop = log.scrollHeight;
+}
+
+/** Puts a problem beside its field, or takes it away when the text is empty. */
+export function setProblem(node, text, field) {
+  setText(node, text);
+  if (field) field.setAttribute('aria-invalid', String(Boolean(text)));
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// help prints what the program does, or what the command named by args does.
+func help(all []*command, args []string, w io.Writer) error {
+	if len(args) == 0 {
+		fmt.Fprint(w, "protoo-edge connects protoo clients with each other.\n\nCommands:\n")
+		for _, c := range all {
+			fmt.Fprintf(w, "  %-9s %s\n", c.name, c.summary)
+		}
+		fmt.Fprintf(w, "  %-9s say more about a command\n", "help")
+		fmt.Fprintf(w, "\nWithout a command it is %q, and its flags may be given: protoo-edge --addr 127.0.0.1:9000\n", all[0].name)
+		return nil
+	}
+	c, err := find(all, args[0])
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "protoo-edge %s\n\n%s\n", strings.TrimSpace(c.name+" "+c.args), sentence(c.summary))
+	if c.details != "" {
+		fmt.Fprintf(w, "\n%s\n", c.details)
+	}
+	if c.flags.HasFlags() {
+		fmt.Fprintf(w, "\nFlags:\n%s", c.flags.FlagUsages())
+	}
+	return nil
+}
+
+func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }

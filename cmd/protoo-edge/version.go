@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/pflag"
+
+	"github.com/protoo-go/protoo/core"
+)
+
+func versionCommand() *command {
+	c := &command{
+		name:    "version",
+		summary: "print the versions of protoo-edge and Go, and the commit it was built from",
+		flags:   pflag.NewFlagSet("version", pflag.ContinueOnError),
+	}
+	c.run = func(_ context.Context, args []string, std streams) (int, error) {
+		if err := c.arguments(args, 0); err != nil {
+			return 0, err
+		}
+		info, _ := debug.ReadBuildInfo()
+		printVersion(std.out, info)
+		return exitOK, nil
+	}
+	return c
+}
+
+func printVersion(w io.Writer, info *debug.BuildInfo) {
+	var commit, date, state string
+	if info != nil {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				commit = s.Value
+			case "vcs.time":
+				date = " of " + s.Value
+			case "vcs.modified":
+				if s.Value == "true" {
+					state = ", with changes"
+				}
+			}
+		}
+	}
+	if commit == "" {
+		commit = "unknown"
+	}
+	fmt.Fprintf(w, "protoo-edge %s\n%s %s/%s\ncommit %s%s%s\n",
+		core.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, commit, date, state)
+}
