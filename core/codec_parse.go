@@ -24,17 +24,17 @@ const (
 // more only for escapes in the message's own strings and for unknown fields.
 // The error is a *messageError; m is then the zero message.
 func parseMessage(raw []byte, m *message) error {
-	*m = message{}
 	var p parser
-	p.message = m
 	text := string(raw)
 	p.read(text)
 	if p.fault == "" {
+		*m = p.message
 		return nil
 	}
+	*m = message{}
 	err := &messageError{
 		reason: "invalid message: " + describeFault(text, p.at, p.fault),
-		id:     m.id,
+		id:     p.message.id,
 		offset: p.at,
 	}
 	if p.seen&(hasMethod|hasStatus) == hasStatus {
@@ -42,16 +42,15 @@ func parseMessage(raw []byte, m *message) error {
 		// the peer's own that happens to have the same id.
 		err.id = ""
 	}
-	*m = message{}
 	return err
 }
 
 // A parser reads one message. Broken JSON stops it. A field that breaks a rule
 // does not, for the id may be yet to come.
 type parser struct {
-	message *message
-	fault   string // what is wrong first; "" while nothing is
-	at      int    // where
+	message message // not a pointer, which would drive the caller's message to the heap
+	fault   string  // what is wrong first; "" while nothing is
+	at      int     // where
 	seen    fieldSet
 	fields  int
 	unknown []string // keys, to tell duplicates
@@ -163,7 +162,7 @@ func (p *parser) field(key string, keyPos int, value string, valuePos int) {
 			return
 		}
 	}
-	m := p.message
+	m := &p.message
 	if p.seen&f != 0 {
 		p.fail(keyPos, faultDuplicate)
 		if f == hasID {

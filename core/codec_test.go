@@ -184,7 +184,7 @@ func TestParseManyFields(t *testing.T) {
 		fmt.Fprintf(&b, `,"x%d":0`, i)
 	}
 	b.WriteString(`,"method":"m"}`)
-	p := parser{message: new(message)}
+	var p parser
 	p.read(b.String())
 	if p.fault != faultFields || len(p.unknown) >= maxFields || p.message.id != "1" {
 		t.Errorf("kept %d keys and the id %q, and found %q", len(p.unknown), p.message.id, p.fault)

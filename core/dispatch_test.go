@@ -46,7 +46,7 @@ func (j *journal) pass(name string, errs ...error) Handler {
 // show is pass that tells what it sees of the path: name[base|path], with the parameters.
 func (j *journal) show(name string) Handler {
 	return func(req *Request, next Next) error {
-		j.add("%s[%s|%s%s]", name, req.BasePath(), req.Path(), paramText(req.Params()))
+		j.add("%s[%s|%s%s]", name, req.BasePath(), req.Path(), paramText(req))
 		next()
 		return nil
 	}
@@ -55,7 +55,7 @@ func (j *journal) show(name string) Handler {
 // reply returns a handler that answers 200 with its name as the reason.
 func (j *journal) reply(name string) Handler {
 	return func(req *Request, _ Next) error {
-		j.add("%s%s", name, paramText(req.Params()))
+		j.add("%s%s", name, paramText(req))
 		return req.Reply(200, name)
 	}
 }
@@ -78,10 +78,18 @@ func (j *journal) param(name string, errs ...error) ParamHandler {
 	}
 }
 
-func paramText(params map[string]string) string {
+// paramText lists what a handler sees of the parameters, both ways.
+func paramText(req interface {
+	Params() map[string]string
+	Param(name string) string
+}) string {
 	var b strings.Builder
+	params := req.Params()
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		fmt.Fprintf(&b, " %s=%s", name, params[name])
+		if one := req.Param(name); one != params[name] {
+			fmt.Fprintf(&b, " but alone %s", one)
+		}
 	}
 	return b.String()
 }

@@ -45,6 +45,7 @@ func (n *naive) Path() string {
 func (n *naive) BasePath() string          { return n.base }
 func (n *naive) OriginalPath() string      { return n.full }
 func (n *naive) Params() map[string]string { return n.params }
+func (n *naive) Param(name string) string  { return n.params[name] }
 func (n *naive) Ended() bool               { return n.ended }
 
 func (n *naive) OnResponse(fn func(*Response)) {

@@ -17,6 +17,7 @@ type seen interface {
 	BasePath() string
 	OriginalPath() string
 	Params() map[string]string
+	Param(name string) string
 	Ended() bool
 	SetPath(path string) error
 	OnResponse(fn func(*Response))
@@ -39,7 +40,7 @@ func (t *trial) failed(err error, req seen) { t.add("!%v in %s", err, place(req)
 
 func place(req seen) string {
 	return fmt.Sprintf("%s, %s hidden, of %s, params%s, ended %v",
-		req.Path(), req.BasePath(), req.OriginalPath(), paramText(req.Params()), req.Ended())
+		req.Path(), req.BasePath(), req.OriginalPath(), paramText(req), req.Ended())
 }
 
 // finish runs what handlers have put off, and returns what has happened.

@@ -248,11 +248,20 @@ func (r *Request) Reply(status int, reason string, data ...any) error {
 		if len(data) > 1 {
 			return fmt.Errorf("core: a response has one data value, got %d", len(data))
 		}
-		var err error
-		if body, err = toJSON(data[0]); err != nil {
-			return err
+		if same, ok := data[0].(JSON); ok && same == r.data {
+			body = same // has been found valid when it came
+		} else {
+			var err error
+			if body, err = toJSON(data[0]); err != nil {
+				return err
+			}
 		}
 	}
+	return r.respond(status, reason, body)
+}
+
+// respond is Reply with a status and data that are valid.
+func (r *Request) respond(status int, reason string, body JSON) error {
 	if status < 200 {
 		if r.Ended() {
 			return ErrReplied

@@ -51,7 +51,7 @@ func TestErrorHandlers(t *testing.T) {
 			make: func(app *App, j *journal) {
 				app.Use("/", j.pass("1", fs.ErrExist))
 				app.CatchOn(AnyOf(Path("/a/:x"), Path("/b")), func(err error, req *Request, next Next) error {
-					j.add("c[%s|%s%s]", req.BasePath(), req.Path(), paramText(req.Params()))
+					j.add("c[%s|%s%s]", req.BasePath(), req.Path(), paramText(req))
 					next()
 					return nil
 				})

@@ -87,13 +87,13 @@ func TestParamHandlers(t *testing.T) {
 			name: "see the parameters, the decoded value, and the path before the mount hides it",
 			make: func(app *App, j *journal) {
 				app.Param(func(req *Request, next Next, value string) error {
-					j.add("%s[%s|%s%s]", value, req.BasePath(), req.Path(), paramText(req.Params()))
+					j.add("%s[%s|%s%s]", value, req.BasePath(), req.Path(), paramText(req))
 					next()
 					return nil
 				}, "a")
 				r := app.NewRouter(RouterOptions{})
 				r.Param(func(req *Request, next Next, value string) error {
-					j.add("%s[%s|%s%s]", value, req.BasePath(), req.Path(), paramText(req.Params()))
+					j.add("%s[%s|%s%s]", value, req.BasePath(), req.Path(), paramText(req))
 					next()
 					return nil
 				}, "b")

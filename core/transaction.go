@@ -192,7 +192,7 @@ func (t *Transaction) notify(fn func(*Response), res *Response) {
 func Forward(req *Request, to *Peer) *Transaction {
 	return to.Send(req).OnResponse(func(res *Response) {
 		// The asker may be gone or slow: then nobody waits for this response.
-		_ = req.Reply(res.status, res.reason, res.data)
+		_ = req.respond(res.status, res.reason, res.data)
 	})
 }
 

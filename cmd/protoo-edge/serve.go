@@ -65,6 +65,7 @@ func serve(ctx context.Context, s settings, out io.Writer, log *slog.Logger) err
 	if err != nil {
 		return fmt.Errorf("%w; --addr chooses another address", err)
 	}
+	manageMemory(ctx)
 	announce(out, listener.Addr())
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

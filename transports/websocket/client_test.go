@@ -36,6 +36,7 @@ type path struct {
 	name    string
 	options websocket.Options
 	tls     bool
+	http    func(*http.Server) // changes the server before it starts; nil for nothing
 }
 
 var paths = []path{
@@ -48,7 +49,6 @@ var paths = []path{
 type server struct {
 	url     string // ws://127.0.0.1:port
 	handler *websocket.Server
-	http    *http.Server
 	tls     *tls.Config // of clients; nil for plain connections
 }
 
@@ -75,7 +75,10 @@ func start(t testing.TB, p path, app *core.App, accept core.Accept) *server {
 	handler := websocket.New(app, accept, p.options)
 	h := httptest.NewUnstartedServer(handler)
 	h.Config.ErrorLog = log.New(io.Discard, "", 0) // clients here break off many a TLS handshake
-	s := &server{handler: handler, http: h.Config}
+	if p.http != nil {
+		p.http(h.Config)
+	}
+	s := &server{handler: handler}
 	if p.tls {
 		h.TLS = &tls.Config{Certificates: []tls.Certificate{certificate()}}
 		h.StartTLS()
@@ -190,6 +193,18 @@ func (c *client) switched(t testing.TB) http.Header {
 		t.Fatalf("handshake: got %s, %s", res.Status, body)
 	}
 	return res.Header
+}
+
+// eventually waits for what is bound to come, and that nothing announces.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for wait := time.Millisecond; !done(); wait = min(2*wait, 100*time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within a minute", what)
+		}
+		time.Sleep(wait)
+	}
 }
 
 func (c *client) write(b []byte) error {

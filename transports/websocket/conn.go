@@ -231,6 +231,7 @@ func (c *Conn) Resume() {
 		return
 	}
 	c.paused = false
+	c.active.Store(true) // it was not the other side that was silent
 	c.socket.resume() // there is one: it has been read from
 }
 
@@ -384,9 +385,9 @@ func (c *Conn) check(now uint32) {
 		return
 	}
 	switch {
-	case c.active.Swap(false), c.paused: // while nothing is read, silence says nothing
+	case c.active.Swap(false):
 		c.pinged = false
-	case c.pinged:
+	case c.pinged && !c.paused: // while nothing is read, only a ping that cannot be sent says something
 		c.end()
 	default:
 		c.pinged = true

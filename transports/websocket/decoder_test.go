@@ -16,18 +16,18 @@ import (
 // testLimit is the longest message of the decoders here.
 const testLimit = 1000
 
-// A result is what a decoder makes of a stream: frames, and the code of the violation that ends them.
-type result struct {
+// An outcome is what a decoder makes of a stream: frames, and the code of the violation that ends them.
+type outcome struct {
 	frames []string
 	code   int // 0 if there was no violation
 }
 
-func (r result) String() string { return fmt.Sprintf("%q code %d", r.frames, r.code) }
+func (r outcome) String() string { return fmt.Sprintf("%q code %d", r.frames, r.code) }
 
 func describe(op ws.OpCode, payload []byte) string { return fmt.Sprintf("%x %s", byte(op), payload) }
 
 // decode gives a stream to the decoder in pieces whose lengths cut chooses.
-func decode(d *decoder, stream []byte, cut func(left int) int) (r result) {
+func decode(d *decoder, stream []byte, cut func(left int) int) (r outcome) {
 	defer d.release()
 	for len(stream) > 0 {
 		n := cut(len(stream))
@@ -49,7 +49,7 @@ func decode(d *decoder, stream []byte, cut func(left int) int) (r result) {
 }
 
 // reference reads a stream by the letter of RFC 6455, section 5, with all of it at hand.
-func reference(stream []byte, masked bool) (r result) {
+func reference(stream []byte, masked bool) (r outcome) {
 	var message []byte
 	var kind byte // of the message in fragments, 0 without one
 	for len(stream) >= 2 {

@@ -30,9 +30,9 @@ func codeOf(err error) int {
 	return code
 }
 
-// oracle is the other side of a connection, by the standard library. A side that keeps its context is one
-// stream over all messages.
-type oracle struct {
+// Oracle is the other side of a connection, by the standard library. A side that keeps its context is one
+// stream over all messages. What has a capital here is for package websocket_test.
+type Oracle struct {
 	keepSent, keepReceived bool
 
 	out    bytes.Buffer
@@ -40,13 +40,13 @@ type oracle struct {
 	past   []byte
 }
 
-func newOracle(level int, keepSent, keepReceived bool) *oracle {
-	o := &oracle{keepSent: keepSent, keepReceived: keepReceived}
+func NewOracle(level int, keepSent, keepReceived bool) *Oracle {
+	o := &Oracle{keepSent: keepSent, keepReceived: keepReceived}
 	o.writer, _ = flate.NewWriter(&o.out, level)
 	return o
 }
 
-func (o *oracle) compress(msg []byte) []byte {
+func (o *Oracle) Compress(msg []byte) []byte {
 	o.out.Reset()
 	if !o.keepSent {
 		o.writer.Reset(&o.out)
@@ -56,7 +56,7 @@ func (o *oracle) compress(msg []byte) []byte {
 	return bytes.Clone(bytes.TrimSuffix(o.out.Bytes(), tail))
 }
 
-func (o *oracle) inflate(payload []byte) ([]byte, error) {
+func (o *Oracle) Inflate(payload []byte) ([]byte, error) {
 	msg, err := io.ReadAll(flate.NewReaderDict(io.MultiReader(bytes.NewReader(payload), bytes.NewReader(inflateTail)), o.past))
 	if o.keepReceived {
 		o.past = append(o.past, msg...)
@@ -65,8 +65,8 @@ func (o *oracle) inflate(payload []byte) ([]byte, error) {
 	return msg, err
 }
 
-// randomMessage returns text that repeats itself and what earlier messages said, or does not, at most n bytes of it.
-func randomMessage(r *rand.Rand, n int) []byte {
+// RandomMessage returns text that repeats itself and what earlier messages said, or does not, at most n bytes of it.
+func RandomMessage(r *rand.Rand, n int) []byte {
 	words := strings.Fields("method message path /echo id data sender username uuid status 200 reason ok äöü 日本語")
 	var b []byte
 	size := r.IntN(n + 1)
@@ -101,15 +101,15 @@ func TestDeflateRoundTrip(t *testing.T) {
 				t.Run(fmt.Sprintf("%v %v level %d", keepSent, keepReceived, level), func(t *testing.T) {
 					r := rand.New(rand.NewPCG(uint64(level), 1))
 					d := &deflate{window: largestWindow, keepSent: keepSent, keepReceived: keepReceived}
-					o := newOracle(level, keepReceived, keepSent)
+					o := NewOracle(level, keepReceived, keepSent)
 					for i := range 25 {
-						msg := randomMessage(r, limit)
-						got, err := o.inflate(d.compressed(msg))
+						msg := RandomMessage(r, limit)
+						got, err := o.Inflate(d.compressed(msg))
 						if err != nil || !bytes.Equal(got, msg) {
 							t.Fatalf("message %d of %d bytes: the standard library reads %d bytes, error %v", i, len(msg), len(got), err)
 						}
-						msg = randomMessage(r, limit)
-						got, err = d.inflate(nil, o.compress(msg), limit)
+						msg = RandomMessage(r, limit)
+						got, err = d.inflate(nil, o.Compress(msg), limit)
 						if err != nil || !bytes.Equal(got, msg) {
 							t.Fatalf("message %d of %d bytes: got %d bytes, error %v", i, len(msg), len(got), err)
 						}
@@ -130,15 +130,15 @@ func TestDeflateWindow(t *testing.T) {
 		t.Run(fmt.Sprint(bits), func(t *testing.T) {
 			d := &deflate{window: 1 << bits, keepSent: bits == 15}
 			r := rand.New(rand.NewPCG(uint64(bits), 2))
-			o := newOracle(1, false, d.keepSent)
+			o := NewOracle(1, false, d.keepSent)
 			reach := 0
 			for i := range 20 {
-				msg := randomMessage(r, 90_000)
+				msg := RandomMessage(r, 90_000)
 				if i == 0 {
 					msg = far
 				}
 				b := d.compressed(msg)
-				if got, err := o.inflate(b); err != nil || !bytes.Equal(got, msg) {
+				if got, err := o.Inflate(b); err != nil || !bytes.Equal(got, msg) {
 					t.Fatalf("message %d: got %d bytes of %d, error %v", i, len(got), len(msg), err)
 				}
 				reach = max(reach, farthest(append(b, inflateTail...)))
@@ -210,7 +210,7 @@ func TestDeflateStreams(t *testing.T) {
 // TestDeflateBomb inflates to a thousand times what it is told to.
 func TestDeflateBomb(t *testing.T) {
 	const limit = 64 << 10
-	bomb := newOracle(9, false, false).compress(make([]byte, 64<<20))
+	bomb := NewOracle(9, false, false).Compress(make([]byte, 64<<20))
 	if len(bomb) > limit {
 		t.Fatalf("the bomb has %d bytes", len(bomb))
 	}
@@ -257,7 +257,7 @@ func FuzzDeflate(f *testing.F) {
 	f.Add([]byte("\xf2\x48\xcd\xc9\xc9\x07\x00"), uint8(15))
 	f.Add([]byte("\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), uint8(15))
 	f.Add([]byte("\x00\x05\x00\xfa\xffHello\x00"), uint8(8))
-	f.Add(newOracle(9, false, false).compress(make([]byte, 1<<20)), uint8(15))
+	f.Add(NewOracle(9, false, false).Compress(make([]byte, 1<<20)), uint8(15))
 	f.Add([]byte(strings.Repeat("text text ", 50)), uint8(9))
 	f.Fuzz(func(t *testing.T, b []byte, bits uint8) {
 		bits = 8 + bits%8

@@ -83,10 +83,13 @@ func explanation(phrase string, response io.Reader) string {
 }
 
 // Run gives what comes to link, and returns when the connection has ended. It is for
-// connections made by Dial, and called once, before any other method.
+// connections made by Dial, and called once.
 func (c *Conn) Run(link *core.Link) {
 	c.mu.Lock()
 	c.link = link
+	if c.state == closed {
+		c.report(core.CloseAbnormal, "connection lost")
+	}
 	c.mu.Unlock()
 	c.socket.(*stream).run()
 	c.config.keeper.wait() // the reading may have gone on in another goroutine

@@ -24,7 +24,8 @@ type eventSocket struct {
 	stalled  bool   // by the link; of the poller's goroutine
 }
 
-// pollers share the connections of a server.
+// pollers share the connections of a server. There is one for every two processors: the network's own work
+// in the kernel needs the other, and the fewer pollers there are, the more events each finds at once.
 type pollers struct {
 	list  []*poller
 	next  atomic.Uint32
@@ -33,7 +34,7 @@ type pollers struct {
 
 func newPollers() (*pollers, error) {
 	ps := &pollers{}
-	for range runtime.GOMAXPROCS(0) {
+	for range (runtime.GOMAXPROCS(0) + 1) / 2 {
 		p, err := newPoller(&ps.conns)
 		if err != nil {
 			ps.close()
@@ -124,7 +125,7 @@ func (c *eventSocket) flush() {
 		return
 	}
 	for c.written < len(c.out.b) {
-		n, err := unix.Write(c.fd, c.out.b[c.written:])
+		n, err := write(c.fd, c.out.b[c.written:])
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
@@ -237,7 +238,7 @@ func (p *poller) run() {
 				return
 			}
 		}
-		n, err := unix.EpollWait(p.fd, p.events[:], -1)
+		n, err := wait(p.fd, p.events[:])
 		if err != nil && err != unix.EINTR {
 			panic("websocket: epoll_wait: " + err.Error()) // only a mistake of ours makes it fail
 		}
@@ -260,7 +261,7 @@ func (p *poller) handle(c *eventSocket, events uint32) bool {
 	if events&(unix.EPOLLIN|ended) == 0 {
 		return true
 	}
-	n, err := unix.Read(c.fd, p.buf[:])
+	n, err := read(c.fd, p.buf[:])
 	if n <= 0 {
 		if err != unix.EAGAIN && err != unix.EINTR {
 			p.free(c)

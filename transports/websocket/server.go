@@ -237,6 +237,8 @@ func (s *Server) check(r *http.Request) *core.StatusError {
 		return &core.StatusError{Status: http.StatusUpgradeRequired, Reason: "this is a WebSocket endpoint"}
 	case r.Method != http.MethodGet:
 		return &core.StatusError{Status: http.StatusMethodNotAllowed, Reason: "a WebSocket handshake is a GET"}
+	case !r.ProtoAtLeast(1, 1):
+		return &core.StatusError{Status: http.StatusHTTPVersionNotSupported, Reason: "Invalid HTTP version"}
 	case !hasToken(r.Header.Get("Connection"), "upgrade"):
 		return &core.StatusError{Status: http.StatusBadRequest, Reason: "Invalid Connection"}
 	case r.Header.Get("Sec-Websocket-Version") != "13":
@@ -304,9 +306,8 @@ func (s *Server) allowed(origin, host string) bool {
 	if strings.EqualFold(u.Host, host) {
 		return true
 	}
-	origin = strings.ToLower(origin)
 	for _, pattern := range s.options.Origins {
-		subject := origin
+		subject := strings.ToLower(u.Scheme + "://" + u.Host)
 		if !strings.Contains(pattern, "://") {
 			subject = strings.ToLower(u.Host)
 		}

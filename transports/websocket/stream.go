@@ -16,6 +16,7 @@ type stream struct {
 	buf     []byte
 	input   []byte // what is left of what has been read
 	wake    chan struct{}
+	writer  func() // is write; as a value, because a go statement with a method would allocate one each time
 	writing bool
 	taken   int // bytes that are being written
 }
@@ -26,6 +27,7 @@ const readSize = 2 << 10
 // newStream gives c its socket. early is what has been read of it already.
 func newStream(c *Conn, conn net.Conn, early []byte) *stream {
 	s := &stream{Conn: c, conn: conn, buf: make([]byte, readSize), input: early}
+	s.writer = s.write
 	c.loop = core.NewLoop(s.run)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,7 +70,7 @@ func (s *stream) resume() { close(s.wake) }
 func (s *stream) flush() {
 	if s.out != nil && !s.writing {
 		s.writing = true
-		go s.write()
+		go s.writer()
 	}
 }
 
