@@ -213,9 +213,7 @@ func TestLinkRequest(t *testing.T) {
 	app.All("/echo", func(req *Request, _ Next) error { return req.Reply(200, "ok", req.Data()) })
 	c := dial(t, app, "alice", "1")
 	for _, id := range []string{`"abc"`, `7`, `0`, `9007199254740991`, `"\u0061"`, `"日本"`} {
-		if flow := c.receive(`{"method":"x","path":"/echo","id":` + id + `,"data":[1.50]}`); flow != Continue {
-			t.Errorf("flow: got %v", flow)
-		}
+		c.receive(`{"method":"x","path":"/echo","id":` + id + `,"data":[1.50]}`)
 		c.want(t, `{"status":200,"reason":"ok","id":`+id+`,"data":[1.50]}`)
 	}
 }
@@ -454,9 +452,7 @@ func TestLinkBadMessage(t *testing.T) {
 	c.want(t)
 	e.want(t, panicked, "alice/1: "+err.Error())
 
-	if flow := c.link.ReceiveBad(c.loop, errors.New("binary message")); flow != Continue {
-		t.Errorf("flow: got %v", flow)
-	}
+	c.link.ReceiveBad(c.loop, errors.New("binary message"))
 	c.want(t)
 	e.want(t, panicked, "alice/1: binary message")
 	if n := app.Stats().BadMessages; n != 3 {
@@ -596,5 +592,60 @@ func TestLinkQueueOutlivesConnection(t *testing.T) {
 		e.want(t, "online alice/1", "disconnect alice/1 1001 bye", "offline alice/1")
 		handled.want(t, "released: context canceled", "next: core: peer is offline")
 		c.want(t)
+	})
+}
+
+// FuzzLink lets a stranger send any messages, one a line, to an application that answers some and waits
+// for an answer itself.
+func FuzzLink(f *testing.F) {
+	f.Add([]byte(ask("/echo", "1", "[1]") + "\n" + answer(200, "ok", "question") + "\nbad\n" + ask("/later", "2", "")))
+	f.Add([]byte(answer(100, "", "question") + "\n" + answer(700, "", "question") + "\n" + ask("/nobody", "3", "")))
+	f.Add([]byte(`{"method":"x","path":"/echo","id":7,"data":"\ud800"}` + strings.Repeat("\n{}", 20)))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		app := New(Options{MaxRequests: 4})
+		app.All("/echo", func(req *Request, _ Next) error { return req.Reply(200, "ok", req.Data()) })
+		app.All("/later", func(*Request, Next) error { return nil })
+		bad := 0
+		app.OnBadMessage(func(*Peer, error) { bad++ })
+		c := dial(t, app, "alice", "1")
+		question := NewRequest("message", "/", nil)
+		if err := question.SetID("question"); err != nil {
+			t.Fatal(err)
+		}
+		tr := c.peer().Send(question)
+		finals := 0
+		tr.OnResponse(func(res *Response) {
+			if !res.IsProvisional() {
+				finals++
+			}
+		})
+		c.take()
+		for line := range strings.SplitSeq(string(input), "\n") {
+			before := bad
+			flow := c.receive(line)
+			sent := c.take()
+			if flow == Pause || len(sent) > 1 {
+				t.Fatalf("%q: flow %v, sent %q", line, flow, sent)
+			}
+			in, err := parse(line)
+			if (err != nil) != (bad > before) {
+				t.Fatalf("%q: error %v, but %d bad messages were reported", line, err, bad-before)
+			}
+			for _, text := range sent {
+				out, err := parse(text)
+				if err != nil || out.status < 200 || in.id != "" && out.id != in.id {
+					t.Fatalf("%q was answered with %q (%v)", line, text, err)
+				}
+			}
+		}
+		if finals > 1 || (tr.Final() != nil) != (finals == 1) {
+			t.Errorf("the transaction got %d final responses, its last is %+v", finals, tr.Final())
+		}
+		if tooMany := bad >= 16; tooMany != (len(c.closes) > 0) {
+			t.Errorf("%d bad messages, closed with %q", bad, c.closes)
+		}
+		if n := c.peer().inProgress; n < 0 || n > 4 {
+			t.Errorf("%d requests are in progress", n)
+		}
 	})
 }

@@ -272,7 +272,11 @@ func TestLoopGoexit(t *testing.T) {
 				loop.write(alice, ask(path, "1", ""))
 				loop.write(alice, ask("/quick", "2", ""))
 				loop.write(bob, ask("/quick", "3", ""))
-				settle()
+				if path == "/exit" {
+					synctest.Wait() // at once, not after some ticks
+				} else {
+					settle()
+				}
 				alice.want(t, answer(200, "ok", "2"))
 				bob.want(t, answer(200, "ok", "3"))
 			}

@@ -112,8 +112,8 @@ func pick[T any](c chooser, of []T) T { return of[c(len(of))] }
 type planner struct {
 	chooser
 	steps   int
-	routers []*routerPlan // those that are finished, to be mounted again
-	started int
+	started int           // routers
+	leaves  []*routerPlan // those without routers in them: what is mounted twice must not double at each level
 }
 
 func newAppPlan(c chooser) *appPlan {
@@ -136,7 +136,9 @@ func (p *planner) router(depth int) *routerPlan {
 	for range 2 + p.chooser(12-3*depth) {
 		r.layers = append(r.layers, p.layer(depth))
 	}
-	p.routers = append(p.routers, r)
+	if len(r.routers()) == 1 {
+		p.leaves = append(p.leaves, r)
+	}
 	return r
 }
 
@@ -150,8 +152,8 @@ func (p *planner) layer(depth int) *layerPlan {
 	case l.kind != mountLayer:
 	case depth == 3:
 		l.kind = useLayer
-	case len(p.routers) > 0 && p.chooser(4) == 3:
-		l.router = pick(p.chooser, p.routers)
+	case len(p.leaves) > 0 && p.chooser(4) == 3:
+		l.router = pick(p.chooser, p.leaves)
 		return l
 	default:
 		l.router = p.router(depth + 1)

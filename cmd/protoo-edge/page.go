@@ -6,7 +6,10 @@ import (
 	"html/template"
 	"io"
 	"net/http"
+	"path"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/protoo-go/protoo/client/js"
 	"github.com/protoo-go/protoo/core"
@@ -15,14 +18,17 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-var pageTemplate = template.Must(template.ParseFS(pageFiles, "page/index.html"))
+var pageTemplates = template.Must(template.ParseFS(pageFiles, "page/*.html"))
 
-// contentSecurityPolicy lets the page have what comes from here, and those who try things out
-// in its console as well.
-const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// assetTypes are the files that the page asks for, by their ending. The system's own table of types
+// may say something else, and browsers insist.
+var assetTypes = map[string]string{
+	".css": "text/css; charset=utf-8",
+	".js":  "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml",
+}
 
-// newHandler serves WebSocket at / and /protoo, a page about that at /, and the client for other pages.
+// newHandler serves WebSocket at / and /protoo, the page at /, and the client for other pages.
 func newHandler(ws http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/protoo", ws)
@@ -33,17 +39,16 @@ func newHandler(ws http.Handler) http.Handler {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		case r.URL.Query().Has("split"):
+			servePage(w, r, "split.html")
 		default:
-			servePage(w, r)
+			servePage(w, r, "index.html")
 		}
 	})
-	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) {
-		harden(w)
-		http.ServeFileFS(w, r, pageFiles, "page/style.css")
-	})
-	mux.HandleFunc("GET /protoo.js", func(w http.ResponseWriter, _ *http.Request) {
-		harden(w)
-		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+	mux.HandleFunc("GET /page/{file}", serveAsset)
+	mux.HandleFunc("GET /protoo.js", func(w http.ResponseWriter, r *http.Request) {
+		harden(w, r)
+		w.Header().Set("Content-Type", assetTypes[".js"])
 		_, _ = io.WriteString(w, js.Module)
 	})
 	return mux
@@ -53,22 +58,51 @@ func isUpgrade(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
-func servePage(w http.ResponseWriter, r *http.Request) {
+func servePage(w http.ResponseWriter, r *http.Request, name string) {
 	var page bytes.Buffer
-	err := pageTemplate.Execute(&page, struct{ Version, Host string }{core.Version, r.Host})
+	err := pageTemplates.ExecuteTemplate(&page, name, struct{ Version, Host string }{core.Version, r.Host})
 	if err != nil {
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
-	harden(w)
+	harden(w, r)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = page.WriteTo(w)
 }
 
-func harden(w http.ResponseWriter) {
+func serveAsset(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("file")
+	contentType := assetTypes[path.Ext(name)]
+	content, err := pageFiles.ReadFile("page/" + name)
+	if contentType == "" || err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	harden(w, r)
+	w.Header().Set("Content-Type", contentType)
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+}
+
+// harden lets the page have what comes from here and nothing else.
+func harden(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Content-Security-Policy", contentSecurityPolicy(r.Host))
+	h.Set("Permissions-Policy", "camera=(self), microphone=(self)")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache")
+}
+
+// plainHost is a host with its port, in which nothing ends a directive of a policy.
+var plainHost = regexp.MustCompile(`^[\w.-]+(:\d+)?$|^\[[0-9a-fA-F:]+\](:\d+)?$`)
+
+// contentSecurityPolicy names the host because 'self' does not cover WebSocket in every browser. The page is its own
+// frame in the split view.
+func contentSecurityPolicy(host string) string {
+	connect := "'self'"
+	if plainHost.MatchString(host) {
+		connect += " ws://" + host + " wss://" + host
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; connect-src " + connect + "; img-src 'self' data:; " +
+		"media-src blob:; frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
 }

@@ -27,11 +27,12 @@ func testManyConnections(t *testing.T, start Start) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	var running sync.WaitGroup
+	var visits counter
 	for i := range connections {
 		running.Go(func() {
 			random := rand.New(rand.NewPCG(seed, uint64(i)))
 			for range 1 + random.IntN(4) {
-				if err := s.visit(random, i, strconv.Itoa(random.IntN(identities))); err != nil {
+				if err := s.visit(random, visits.next(), strconv.Itoa(random.IntN(identities))); err != nil {
 					t.Errorf("connection %d: %v", i, err)
 				}
 			}
@@ -54,7 +55,7 @@ func testManyConnections(t *testing.T, start Start) {
 }
 
 // visit connects, sends some requests and leaves, unless another connection takes its place.
-func (s *server) visit(random *rand.Rand, visitor int, username string) error {
+func (s *server) visit(random *rand.Rand, visit int, username string) error {
 	conn, err := s.dial(s.ctx, "/", url.Values{"username": {username}, "uuid": {"1"}})
 	if err != nil {
 		return err
@@ -62,10 +63,10 @@ func (s *server) visit(random *rand.Rand, visitor int, username string) error {
 	defer conn.Drop()
 	c := &client{conn, s.t, s.ctx}
 	for i := range random.IntN(20) {
-		want := request("/echo", fmt.Sprintf("%d of %d", i, visitor), i)
+		want := request("/echo", fmt.Sprintf("%d of %d", i, visit), i)
 		_ = c.Send(want.encode()) // fails if the connection is closed; next says why
 		m, err := c.next()
-		for err == nil && !strings.HasSuffix(m.ID, fmt.Sprintf("of %d", visitor)) {
+		for err == nil && !strings.HasSuffix(m.ID, fmt.Sprintf(" of %d", visit)) {
 			m, err = c.next() // the answer to another connection, whose place this one has taken
 		}
 		if err != nil {

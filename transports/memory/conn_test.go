@@ -154,6 +154,50 @@ func TestQueueSize(t *testing.T) {
 	}
 }
 
+// TestEarlyResume: a Resume that comes before reading has paused is not forgotten.
+func TestEarlyResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, transport := serve(t, memory.Options{})
+		const full = 64 // requests that may wait behind a handler
+		handled := 0
+		release := make(chan struct{})
+		app.Use("/", func(*core.Request, core.Next) error {
+			handled++
+			<-release
+			return nil
+		})
+		conn := dial(t, transport)
+		send := func(text string) {
+			if err := conn.Send([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		read := func(bad uint64) {
+			t.Helper()
+			if n := app.Stats().BadMessages; n != bad {
+				t.Errorf("%d of the messages that follow were read, want %d", n, bad)
+			}
+		}
+		send(`{"method":"message","path":"/","id":"1"}`)
+		app.Peer("alice", "1").Conn().Resume()
+		for range full {
+			send(`{"method":"message","path":"/","id":"1"}`)
+		}
+		send("bad")
+		read(1)
+		send(`{"method":"message","path":"/","id":"1"}`)
+		send("bad")
+		read(1)
+		close(release)
+		synctest.Wait()
+		read(2)
+		if handled != full+2 {
+			t.Errorf("%d requests were handled, want %d", handled, full+2)
+		}
+	})
+}
+
 func TestMaxMessage(t *testing.T) {
 	app, transport := serve(t, memory.Options{MaxMessage: 100})
 	conn := dial(t, transport)

@@ -1,5 +1,5 @@
 // The call: the dialog that rings, the stage with its controls, and the direct channel.
-import { announce, appendTo, byId, element, label, paintAvatar, setText } from './dom.js';
+import { announce, byId, element, keepAtEnd, label, paintAvatar, setText } from './dom.js';
 import { duration } from './format.js';
 import { ring, silence } from './sound.js';
 
@@ -17,6 +17,7 @@ export class CallView {
     this.#settings = settings;
     calls.addEventListener('call', ({ call }) => this.#begin(call, showCall));
 
+    keepAtEnd(byId('direct-log'));
     byId('accept').onclick = () => this.#call.accept();
     byId('accept-audio').onclick = () => this.#call.accept({ camera: false });
     byId('decline').onclick = () => this.#call.decline();
@@ -103,16 +104,15 @@ export class CallView {
 
   #showStage() {
     const call = this.#call;
-    const { state, kind, over, remote, local, theirs, unstable, other: { username } } = call;
+    const { state, kind, over, local, theirs, unstable, other: { username } } = call;
     const panel = byId('call');
     const unanswered = over && !call.outgoing && !call.connectedAt;
     panel.hidden = state === 'incoming' || unanswered;
     byId('call-tab').hidden = panel.hidden;
     panel.dataset.state = state;
     panel.dataset.kind = kind;
-    const sees = state === 'connected' && theirs.video && remote.getVideoTracks().length > 0;
-    byId('remote-video').classList.toggle('on', sees);
-    byId('call-face').hidden = sees;
+    byId('remote-video').classList.toggle('on', this.#seesThem);
+    byId('call-face').hidden = this.#seesThem;
     byId('call-avatar').classList.toggle('ringing', state === 'calling' || state === 'ringing');
 
     const self = byId('local-video');
@@ -123,6 +123,11 @@ export class CallView {
     const quiet = state === 'connected' && kind !== 'text' && !theirs.audio;
     setText(byId('call-state'), over ? `Call ended: ${call.ending}` : unstable ? 'The connection is unstable …' : STATES[state] ?? '');
     setText(byId('call-note'), over ? '' : [call.problem, quiet ? `${username} is muted.` : ''].filter(Boolean).join(' '));
+  }
+
+  get #seesThem() {
+    const { state, theirs, remote } = this.#call;
+    return state === 'connected' && theirs.video && remote.getVideoTracks().length > 0;
   }
 
   #showControls() {
@@ -153,7 +158,7 @@ export class CallView {
     const live = state === 'connected';
     const there = ping === undefined ? '' : `${ping < 10 ? ping.toFixed(1) : Math.round(ping)} ms`;
     setText(byId('direct-ping'), live ? there : '');
-    setText(byId('call-stats'), live ? [videoWidth ? `${videoWidth}×${videoHeight}` : '', there].filter(Boolean).join(' · ') : '');
+    setText(byId('call-stats'), live ? [this.#seesThem && videoWidth ? `${videoWidth}×${videoHeight}` : '', there].filter(Boolean).join(' · ') : '');
   }
 
   #sound() {
@@ -169,7 +174,7 @@ export class CallView {
 
   #say(name, text) {
     if (byId('direct').hidden) this.#showDirect(true);
-    appendTo(byId('direct-log'), element('li', {}, element('strong', {}, name), ' ', element('span', { dir: 'auto' }, text)));
+    byId('direct-log').append(element('p', {}, element('strong', {}, name), ' ', element('span', { dir: 'auto' }, text)));
   }
 
   #close() {

@@ -34,7 +34,7 @@ export class Calls extends EventTarget {
     peer.handle('session', '/sessions/:id', (req) => this.#ring(req));
     peer.handle('candidate', '/sessions/:id', (req) => this.#of(req).candidate(req.data));
     peer.handle('ping', '/sessions/:id', (req) => void this.#of(req));
-    peer.handle('end', '/sessions/:id', (req) => this.#of(req).ended(req.data));
+    peer.handle('end', '/sessions/:id', (req) => this.#of(req, true).ended(req.data));
   }
 
   /** Calls a device. */
@@ -75,8 +75,8 @@ export class Calls extends EventTarget {
     return pending && JSON.stringify([username, uuid]) < mine;
   }
 
-  #of(req) {
-    if (!this.active || this.current.path !== req.path) throw new ProtooError(404, 'session is over');
+  #of(req, over = false) {
+    if (this.current?.path !== req.path || (this.current.over && !over)) throw new ProtooError(404, 'session is over');
     return this.current;
   }
 

@@ -1,5 +1,5 @@
 // The conversation with the person that is selected.
-import { appendTo, byId, element, label, paintAvatar, setText } from './dom.js';
+import { byId, element, keepAtEnd, label, paintAvatar, setText } from './dom.js';
 import { timeOfDay } from './format.js';
 import { describePresence, isOnline } from './people-view.js';
 
@@ -25,6 +25,7 @@ export class ChatView {
       call.addEventListener('state', () => this.#showCallable());
     });
 
+    keepAtEnd(byId('messages'));
     const text = byId('text');
     byId('compose').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -93,7 +94,7 @@ export class ChatView {
       return;
     }
     const log = byId('messages');
-    appendTo(log, item);
+    log.append(item);
     if (entry.out) log.scrollTop = log.scrollHeight;
     while (log.children.length > this.#person.entries.length) log.firstChild.remove();
   }
@@ -106,11 +107,11 @@ export class ChatView {
     if (device) parts.push(out ? `to ${device}` : device);
     const meta = element('p', { className: 'meta' }, element('time', { dateTime: new Date(at).toISOString() }, parts.join(' · ')));
     if (out) {
-      const says = state === 'delivered' && note ? note : [STATES[state], note].filter(Boolean).join(': ');
+      const says = [STATES[state], note].filter(Boolean).join(': ');
       meta.append(element('span', { className: 'delivery' }, says));
     }
     if (failed) meta.append(element('button', { className: 'link', onclick: () => this.#chat.retry(person, entry) }, 'Retry'));
-    return element('li', { className: ['message', out ? 'out' : 'in', state].filter(Boolean).join(' ') },
+    return element('div', { className: ['message', out ? 'out' : 'in', state].filter(Boolean).join(' ') },
       element('p', { className: 'text', dir: 'auto' }, text), meta);
   }
 
@@ -135,7 +136,7 @@ export class ChatView {
 }
 
 function eventItem({ text, at, device }) {
-  return element('li', { className: 'event' }, `${text} · ${device} · ${timeOfDay(at)}`);
+  return element('div', { className: 'event' }, `${text} · ${device} · ${timeOfDay(at)}`);
 }
 
 /** Makes a field as high as its text, as far as its style allows. */

@@ -47,11 +47,15 @@ export function announce(text) {
   byId('announcer').textContent = text;
 }
 
-/** Keeps a log at its end while the reader is there. */
-export function appendTo(log, node) {
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-  log.append(node);
-  if (atEnd) log.scrollTop = log.scrollHeight;
+/** Keeps a list at its end, whatever is added and however high it is, until the reader leaves it. */
+export function keepAtEnd(list) {
+  let atEnd = true;
+  const look = () => { atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40; };
+  const follow = () => { if (atEnd) list.scrollTop = list.scrollHeight; };
+  list.addEventListener('scroll', look);
+  list.addEventListener('toggle', look, true); // of what is opened inside; such events do not bubble
+  new ResizeObserver(follow).observe(list);
+  new MutationObserver(follow).observe(list, { childList: true });
 }
 
 /** Puts a problem beside its field, or takes it away when the text is empty. */

@@ -14,8 +14,8 @@ export class People extends EventTarget {
   /** Begins with what is known of earlier. */
   load(me) {
     this.me = me;
-    this.selected = undefined;
     this.#all.clear();
+    this.select(undefined);
     for (const name of browser.get(`people.${me.name}`) ?? []) if (typeof name === 'string') this.#enter(name);
     const entries = tab.get(`entries.${me.name}`) ?? {};
     for (const [name, list] of Object.entries(entries)) {

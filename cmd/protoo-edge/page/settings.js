@@ -11,8 +11,7 @@ export class Settings {
     this.#set(ice, sound);
     const dialog = byId('settings');
     // Every opening begins with what holds.
-    dialog.addEventListener('toggle', () => {
-      if (!dialog.open) return;
+    dialog.addEventListener('opening', () => {
       const kept = browser.get('settings') ?? {};
       byId('ice').value = kept.ice ?? '';
       byId('sound').checked = this.sound;
