@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,7 +51,12 @@ type server struct {
 	url     string // ws://127.0.0.1:port
 	handler *websocket.Server
 	tls     *tls.Config // of clients; nil for plain connections
+
+	requests atomic.Int64 // connections that http.Server has
 }
+
+// idle tells whether http.Server has no connection, but for those that are ours now.
+func (s *server) idle() bool { return s.requests.Load() == 0 }
 
 // certificate returns one for 127.0.0.1 whose key is a fast one: there are thousands of handshakes here.
 var certificate = sync.OnceValue(func() tls.Certificate {
@@ -79,6 +85,18 @@ func start(t testing.TB, p path, app *core.App, accept core.Accept) *server {
 		p.http(h.Config)
 	}
 	s := &server{handler: handler}
+	states := h.Config.ConnState
+	h.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			s.requests.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			s.requests.Add(-1)
+		}
+		if states != nil {
+			states(conn, state)
+		}
+	}
 	if p.tls {
 		h.TLS = &tls.Config{Certificates: []tls.Certificate{certificate()}}
 		h.StartTLS()
@@ -151,19 +169,33 @@ func (s *server) connect(t testing.TB, username, uuid string) *client {
 // dialRaw connects without a handshake.
 func (s *server) dialRaw(t testing.TB) *client {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(strings.TrimPrefix(s.url, "wss://"), "ws://"))
-	if err == nil && s.tls != nil {
-		config := s.tls.Clone()
-		config.ServerName = "127.0.0.1"
-		secure := tls.Client(conn, config)
-		conn, err = secure, secure.Handshake()
-	}
+	c, err := s.dialBare(s.tls)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
+	t.Cleanup(func() { _ = c.Close() })
+	c.r = bufio.NewReaderSize(c, 256)
+	return c
+}
+
+// dialBare connects without a handshake, over TCP if config is nil. The client has no reader, and is closed by the caller.
+func (s *server) dialBare(config *tls.Config) (*client, error) {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(strings.TrimPrefix(s.url, "wss://"), "ws://"))
+	if err != nil {
+		return nil, err
+	}
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
-	return &client{Conn: conn, r: bufio.NewReaderSize(conn, 256)}
+	if config != nil {
+		config = config.Clone()
+		config.ServerName = "127.0.0.1"
+		secure := tls.Client(conn, config)
+		if err := secure.Handshake(); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		conn = secure
+	}
+	return &client{Conn: conn}, nil
 }
 
 // handshake returns a request for a connection, with more header lines.

@@ -232,7 +232,7 @@ func (c *Conn) Resume() {
 	}
 	c.paused = false
 	c.active.Store(true) // it was not the other side that was silent
-	c.socket.resume() // there is one: it has been read from
+	c.socket.resume()    // there is one: it has been read from
 }
 
 // pause reports whether reading has to stop: not if Resume has come first.

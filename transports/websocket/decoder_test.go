@@ -220,3 +220,47 @@ func FuzzDecoder(f *testing.F) {
 		compare(t, stream, masked, func(left int) int { return min(1+r.IntN(largest), left) })
 	})
 }
+
+func BenchmarkDecoder(b *testing.B) {
+	for _, size := range []int{16, 128, 1024, 16 << 10} {
+		for _, pieces := range []int{1, 2} {
+			b.Run(fmt.Sprintf("%d bytes in %d", size, pieces), func(b *testing.B) {
+				d := &decoder{limit: 64 << 10, masked: true}
+				stream := appendFrame(nil, ws.OpText, bytes.Repeat([]byte("x"), size), true)
+				// With this key unmasking changes nothing, so that the stream can be read again.
+				copy(stream[len(stream)-size-4:], []byte{0, 0, 0, 0})
+				copy(stream[len(stream)-size:], bytes.Repeat([]byte("x"), size))
+				b.SetBytes(int64(len(stream)))
+				b.ReportAllocs()
+				for b.Loop() {
+					for i := range pieces {
+						rest := stream[i*len(stream)/pieces : (i+1)*len(stream)/pieces]
+						for len(rest) > 0 {
+							var err error
+							if _, rest, err = d.next(rest); err != nil {
+								b.Fatal(err)
+							}
+						}
+					}
+					d.release()
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkAppendFrame(b *testing.B) {
+	for _, size := range []int{16, 128, 1024, 16 << 10} {
+		for _, mask := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%d bytes, masked %v", size, mask), func(b *testing.B) {
+				payload := bytes.Repeat([]byte("x"), size)
+				var dst []byte
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					dst = appendFrame(dst[:0], ws.OpText, payload, mask)
+				}
+			})
+		}
+	}
+}

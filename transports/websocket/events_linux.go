@@ -125,19 +125,19 @@ func (c *eventSocket) flush() {
 		return
 	}
 	for c.written < len(c.out.b) {
-		n, err := write(c.fd, c.out.b[c.written:])
-		switch {
-		case err == unix.EINTR:
-		case err == unix.EAGAIN:
+		n, errno := write(c.fd, c.out.b[c.written:])
+		switch errno {
+		case 0:
+			c.written += n
+		case unix.EINTR:
+		case unix.EAGAIN:
 			c.compact()
 			c.blocked = true
 			c.watch()
 			return
-		case err != nil:
+		default:
 			c.end()
 			return
-		default:
-			c.written += n
 		}
 	}
 	c.out.put()
@@ -238,11 +238,7 @@ func (p *poller) run() {
 				return
 			}
 		}
-		n, err := wait(p.fd, p.events[:])
-		if err != nil && err != unix.EINTR {
-			panic("websocket: epoll_wait: " + err.Error()) // only a mistake of ours makes it fail
-		}
-		p.n, p.next = max(n, 0), 0
+		p.n, p.next = wait(p.fd, p.events[:]), 0
 	}
 }
 
@@ -261,11 +257,12 @@ func (p *poller) handle(c *eventSocket, events uint32) bool {
 	if events&(unix.EPOLLIN|ended) == 0 {
 		return true
 	}
-	n, err := read(c.fd, p.buf[:])
-	if n <= 0 {
-		if err != unix.EAGAIN && err != unix.EINTR {
-			p.free(c)
-		}
+	n, errno := read(c.fd, p.buf[:])
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		return true
+	case errno != 0 || n == 0:
+		p.free(c)
 		return true
 	}
 	p.current, p.input = c, p.buf[:n]

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"errors"
 	"syscall"
 	"unsafe"
 
@@ -10,28 +11,26 @@ import (
 // These are system calls that do not wait. The runtime need not be told of them, as it is by the
 // functions of package unix, so that it could run something else meanwhile: that costs more than it could gain.
 
-func read(fd int, b []byte) (int, error) {
+func read(fd int, b []byte) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-	return count(n, errno)
+	return int(n), errno
 }
 
-func write(fd int, b []byte) (int, error) {
+func write(fd int, b []byte) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-	return count(n, errno)
+	return int(n), errno
 }
 
-// wait returns the events there are, and waits only if there are none.
-func wait(epoll int, events []unix.EpollEvent) (int, error) {
+// wait returns how many events there are, and waits only if there are none. It panics on errors that only a
+// mistake of ours can cause.
+func wait(epoll int, events []unix.EpollEvent) int {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 	if errno == 0 && n > 0 {
-		return int(n), nil
+		return int(n)
 	}
-	return unix.EpollWait(epoll, events, -1)
-}
-
-func count(n uintptr, errno syscall.Errno) (int, error) {
-	if errno != 0 {
-		return -1, errno
+	waited, err := unix.EpollWait(epoll, events, -1)
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		panic("websocket: epoll_wait: " + err.Error())
 	}
-	return int(n), nil
+	return max(waited, 0)
 }
