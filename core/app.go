@@ -25,7 +25,7 @@ type Options struct {
 	GracePeriod          time.Duration
 
 	// Timeout says how long a peer may take to answer a request with the given method.
-	// By default it is 120 s for "session" and 10 s for all others.
+	// By default, and where it returns 0, it is 120 s for "session" and 10 s for all others.
 	Timeout func(method string) time.Duration
 
 	// MaxRequests bounds the requests of one peer that have not got their final response;
@@ -161,12 +161,15 @@ func (a *App) newID() string {
 }
 
 func (a *App) timeoutOf(req *Request) time.Duration {
-	switch {
-	case req.timeout > 0:
+	if req.timeout > 0 {
 		return req.timeout
-	case a.timeout != nil:
-		return a.timeout(req.method)
-	case req.method == "session":
+	}
+	if a.timeout != nil {
+		if d := a.timeout(req.method); d > 0 {
+			return d
+		}
+	}
+	if req.method == "session" {
 		return 120 * time.Second
 	}
 	return 10 * time.Second

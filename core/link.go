@@ -35,7 +35,7 @@ func (l *Link) Receive(loop *Loop, msg []byte) Flow {
 	if m.status != 0 {
 		return l.receiveResponse(loop, &m)
 	}
-	return l.receiveRequest(loop, &m)
+	return l.receiveRequest(loop, &m, len(msg))
 }
 
 // ReceiveBad takes note of a message that is not a protoo message, and answers it with
@@ -99,7 +99,7 @@ func (l *Link) receiveResponse(loop *Loop, m *message) Flow {
 	})
 }
 
-func (l *Link) receiveRequest(loop *Loop, m *message) Flow {
+func (l *Link) receiveRequest(loop *Loop, m *message, size int) Flow {
 	p := l.peer
 	p.mu.Lock()
 	if p.link != l {
@@ -111,7 +111,7 @@ func (l *Link) receiveRequest(loop *Loop, m *message) Flow {
 		_ = p.reply(429, "too many requests in progress", m.id, "")
 		return Continue
 	}
-	req := &Request{app: p.app, peer: p, method: m.method, id: m.id, full: m.path, data: m.data}
+	req := &Request{app: p.app, peer: p, method: m.method, id: m.id, full: m.path, data: m.data, size: size}
 	req.params = req.space[:0]
 	if p.app.trustSender {
 		req.sender = m.sender
@@ -119,7 +119,7 @@ func (l *Link) receiveRequest(loop *Loop, m *message) Flow {
 	p.inProgress++
 	if p.serving {
 		p.queue = append(p.queue, req)
-		p.queueSize += len(m.data)
+		p.queueSize += req.size
 		l.paused = p.queueFull()
 		flow := Continue
 		if l.paused {

@@ -23,6 +23,7 @@ type Request struct {
 	full   string // the path as it was sent, or as SetPath left it
 	base   int    // how much of full is hidden from the current handler
 	data   JSON
+	size   int // of the message that the strings are substrings of
 	sender JSON
 	bad    error // why a request of the application's own cannot be sent
 

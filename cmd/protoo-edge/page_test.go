@@ -18,7 +18,7 @@ func TestPage(t *testing.T) {
 		{"GET", "/", 200, "text/html; charset=utf-8", "ws://" + e.addr + "/protoo?username="},
 		{"HEAD", "/", 200, "text/html; charset=utf-8", ""},
 		{"POST", "/", 405, "text/plain; charset=utf-8", "method not allowed"},
-		{"GET", "/style.css", 200, "text/css; charset=utf-8", "color-scheme"},
+		{"GET", "/page/base.css", 200, "text/css; charset=utf-8", "color-scheme"},
 		{"GET", "/protoo.js", 200, "text/javascript; charset=utf-8", "export const connect"},
 		{"GET", "/protoo", 426, "text/plain; charset=utf-8", "WebSocket"},
 		{"GET", "/page/index.html", 404, "text/plain; charset=utf-8", "not found"},

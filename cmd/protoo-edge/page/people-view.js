@@ -12,7 +12,9 @@ export class PeopleView {
     this.#people = people;
     this.#choose = choose;
     people.addEventListener('list', () => this.#list());
-    people.addEventListener('select', () => this.#list());
+    people.addEventListener('select', () => {
+      for (const [person, { choose }] of this.#items) choose.setAttribute('aria-current', String(person === people.selected));
+    });
     people.addEventListener('person', ({ person }) => this.#show(person));
     byId('add-form').addEventListener('submit', (event) => this.#add(event));
   }
@@ -37,9 +39,11 @@ export class PeopleView {
       this.#items.delete(person);
     }
     for (const person of people) {
-      if (!this.#items.has(person)) this.#enter(person);
+      if (this.#items.has(person)) continue;
+      this.#enter(person);
       this.#show(person);
     }
+    this.#showUnread();
   }
 
   #enter(person) {

@@ -4,15 +4,23 @@ import { browser, tab } from './storage.js';
 const MAX_PEOPLE = 100; // fewer than the server lets a peer watch
 const MAX_DEVICES = 64;
 const MAX_ENTRIES = 200;
+const SAVE_DELAY = 300;
 
 export class People extends EventTarget {
   /** Of the person whose page this is. */
   me;
   selected;
   #all = new Map();
+  #unsaved;
+
+  constructor() {
+    super();
+    addEventListener('pagehide', () => this.#save());
+  }
 
   /** Begins with what is known of earlier. */
   load(me) {
+    this.#save();
     this.me = me;
     this.#all.clear();
     this.select(undefined);
@@ -56,7 +64,7 @@ export class People extends EventTarget {
     this.#all.delete(person.name);
     if (this.selected === person) this.select(undefined);
     browser.set(`people.${this.me.name}`, [...this.#all.keys()]);
-    this.saveEntries();
+    this.#saveSoon();
     this.#changed('list');
   }
 
@@ -100,18 +108,26 @@ export class People extends EventTarget {
   addEntry(person, entry) {
     person.entries = [...person.entries, entry].slice(-MAX_ENTRIES);
     if (!entry.out && person !== this.selected) person.unread++;
-    this.saveEntries();
+    this.#saveSoon();
     this.#changed('entry', person, entry);
     this.#changed('person', person);
   }
 
   /** Says that an entry has changed. */
   updateEntry(person, entry) {
-    this.saveEntries();
+    this.#saveSoon();
     this.#changed('entry', person, entry);
   }
 
-  saveEntries() {
+  /** Messages may come quickly, and all of them are written at once. */
+  #saveSoon() {
+    this.#unsaved ??= setTimeout(() => this.#save(), SAVE_DELAY);
+  }
+
+  #save() {
+    if (!this.#unsaved) return;
+    clearTimeout(this.#unsaved);
+    this.#unsaved = undefined;
     const kept = this.list.filter(({ entries }) => entries.length);
     tab.set(`entries.${this.me.name}`, Object.fromEntries(kept.map(({ name, entries }) => [name, entries])));
   }

@@ -18,8 +18,7 @@ export class Raw {
       if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) form.requestSubmit();
     });
     byId('raw-data').addEventListener('input', () => this.#read());
-    for (const type of ['list', 'person']) people.addEventListener(type, () => suggest(people));
-    suggest(people);
+    byId('raw-path').addEventListener('focus', () => suggest(people));
   }
 
   /** The data that is typed: `{}` when there is none, nothing when it is not JSON. */
