@@ -5,7 +5,7 @@ import { Chat } from './chat.js';
 import { ChatView } from './chat-view.js';
 import { Connection } from './connection.js';
 import { byId, label, setProblem, setText } from './dom.js';
-import { forget, nameProblem, proposal, remember } from './identity.js';
+import { nameProblem, proposal, remember } from './identity.js';
 import { People } from './people.js';
 import { PeopleView } from './people-view.js';
 import { Presence } from './presence.js';
@@ -54,7 +54,7 @@ function choose(person, { focus = true } = {}) {
 }
 
 function join(identity) {
-  remember(identity);
+  remember(identity, true);
   setText(byId('my-name'), identity.name);
   setText(byId('my-device'), identity.device);
   byId('join').hidden = true;
@@ -62,6 +62,7 @@ function join(identity) {
   show('people');
   people.load(identity);
   connection.open(identity);
+  app.focus(); // what had the focus is gone
   for (const name of proposed.with) {
     const person = people.add(name);
     if (person) choose(person, { focus: false });
@@ -69,7 +70,8 @@ function join(identity) {
 }
 
 function leave() {
-  forget();
+  remember(connection.identity, false);
+  calls.current?.hangUp();
   connection.close();
   app.hidden = true;
   byId('join').hidden = false;
@@ -92,14 +94,15 @@ byId('join-form').addEventListener('submit', (event) => {
 byId('leave').onclick = leave;
 
 for (const tab of document.querySelectorAll('.tabs button')) tab.onclick = () => show(tab.dataset.view);
-calls.addEventListener('close', () => show('chat'));
+calls.addEventListener('close', () => {
+  show('chat');
+  app.focus();
+});
 calls.addEventListener('call', ({ call }) => {
   call.addEventListener('state', () => {
     // A call that never began leaves nothing to be seen in its own view.
     if (call.over && byId('call').hidden && app.dataset.view === 'call') show('chat');
-    if (call.state === 'connecting' && !call.outgoing) {
-      people.select(people.get(call.other.username));
-    }
+    if (call.state === 'connecting' && !call.outgoing) people.select(people.get(call.other.username));
     showTitle();
   });
   showTitle();

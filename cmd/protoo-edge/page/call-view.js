@@ -3,6 +3,7 @@ import { announce, byId, element, keepAtEnd, label, paintAvatar, setText } from 
 import { duration } from './format.js';
 import { ring, silence } from './sound.js';
 
+const MAX_LINES = 200;
 const KINDS = { video: 'Video call', audio: 'Voice call', text: 'Direct channel' };
 const STATES = { preparing: 'Starting …', calling: 'Calling …', ringing: 'Ringing …', incoming: 'Incoming', connecting: 'Connecting …' };
 
@@ -11,6 +12,7 @@ export class CallView {
   #settings;
   #call;
   #clock;
+  #heard; // the state that the sound is for
 
   constructor(calls, settings, showCall) {
     this.#calls = calls;
@@ -163,6 +165,8 @@ export class CallView {
 
   #sound() {
     const { state } = this.#call;
+    if (state === this.#heard) return;
+    this.#heard = state;
     if (this.#settings.sound && ['ringing', 'incoming'].includes(state)) ring(state === 'incoming');
     else silence();
   }
@@ -174,7 +178,9 @@ export class CallView {
 
   #say(name, text) {
     if (byId('direct').hidden) this.#showDirect(true);
-    byId('direct-log').append(element('p', {}, element('strong', {}, name), ' ', element('span', { dir: 'auto' }, text)));
+    const log = byId('direct-log');
+    log.append(element('p', {}, element('strong', {}, name), ' ', element('span', { dir: 'auto' }, text)));
+    if (log.children.length > MAX_LINES) log.firstChild.remove();
   }
 
   #close() {

@@ -131,7 +131,6 @@ export class Call extends EventTarget {
   /** Ends it, in whatever state it is. */
   hangUp(reason = this.pending || this.state === 'preparing' ? 'canceled' : 'hung up') {
     if (this.over) return;
-    this.#answer?.reject(new ProtooError(603, 'declined'));
     this.#sendDirectly({ type: 'bye' }); // in case that the server is gone
     this.#tellEnd(reason);
     this.#end(reason);
@@ -156,7 +155,6 @@ export class Call extends EventTarget {
     const reason = offline ? `${username} went offline`
       : this.state === 'incoming' ? 'missed'
       : `${username} hung up`;
-    this.#answer?.reject(new ProtooError(487, 'canceled'));
     this.#end(reason);
   }
 
@@ -273,6 +271,7 @@ export class Call extends EventTarget {
 
   #end(reason) {
     if (this.over) return;
+    this.#answer?.reject(new ProtooError(487, 'canceled')); // unless it has been given
     this.ending = reason;
     this.endedAt = Date.now();
     clearInterval(this.#pinging);
@@ -319,7 +318,8 @@ export class Call extends EventTarget {
         this.#sendDirectly({ type: 'pong', at: message.at });
         break;
       case 'pong':
-        this.ping = performance.now() - message.at;
+        if (typeof message.at !== 'number') break;
+        this.ping = Math.max(0, performance.now() - message.at);
         this.#changed();
         break;
       case 'media':

@@ -50,8 +50,8 @@ export class Chat {
   #receive({ sender, data }) {
     const { me } = this.#people;
     if (typeof sender?.username !== 'string' || typeof sender.uuid !== 'string') throw new ProtooError(400, 'no sender');
-    // A copy of what this very tab has sent to all of its user's devices.
-    if (sender.username === me.name && sender.uuid === me.device) return;
+    // What this very tab has sent to all of its user's devices. If there are no others, this is the answer.
+    if (sender.username === me.name && sender.uuid === me.device) throw new ProtooError(404, 'no other device');
     const person = this.#people.add(sender.username);
     if (!person) throw new ProtooError(480, 'takes no messages from more people');
     const text = (typeof data?.text === 'string' ? data.text : JSON.stringify(data) ?? '').slice(0, MAX_TEXT);

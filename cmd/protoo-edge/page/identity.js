@@ -5,23 +5,19 @@ const MAX_BYTES = 256; // the protocol's
 /** Who to be: as before the reload, as the URL says, or as in other tabs but on a new device. */
 export function proposal() {
   const query = new URLSearchParams(location.search);
+  const before = tab.get('identity');
+  const reloaded = before?.search === location.search;
   return {
-    name: tab.get('name') ?? query.get('name') ?? browser.get('name') ?? '',
-    device: tab.get('device') ?? query.get('device') ?? newDevice(),
+    name: (reloaded ? before.name : query.get('name')) ?? browser.get('name') ?? '',
+    device: (reloaded ? before.device : query.get('device')) ?? before?.device ?? newDevice(),
     with: query.getAll('with'),
-    join: tab.get('joined') ?? query.has('join'),
+    join: reloaded ? before.joined : query.has('join'),
   };
 }
 
-export function remember({ name, device }) {
-  tab.set('name', name);
-  tab.set('device', device);
-  tab.set('joined', true);
+export function remember({ name, device }, joined) {
+  tab.set('identity', { name, device, joined, search: location.search });
   browser.set('name', name);
-}
-
-export function forget() {
-  tab.set('joined', false);
 }
 
 /** What is wrong with a name that somebody typed, or nothing. */

@@ -1,7 +1,7 @@
 // The people that somebody has added, who of them is online, and what was said.
 import { browser, tab } from './storage.js';
 
-const MAX_PEOPLE = 100; // fewer than the server lets a peer watch
+const MAX_PEOPLE = 64; // fewer than the server lets a peer watch
 const MAX_DEVICES = 64;
 const MAX_ENTRIES = 200;
 const SAVE_DELAY = 300;
@@ -24,7 +24,7 @@ export class People extends EventTarget {
     this.me = me;
     this.#all.clear();
     this.select(undefined);
-    for (const name of browser.get(`people.${me.name}`) ?? []) if (typeof name === 'string') this.#enter(name);
+    for (const name of browser.get(`people.${me.name}`) ?? []) this.#enter(name);
     const entries = tab.get(`entries.${me.name}`) ?? {};
     for (const [name, list] of Object.entries(entries)) {
       const person = this.#all.get(name);
