@@ -20,7 +20,7 @@ import (
 type Compression struct {
 	// Threshold is the size from which messages are compressed, in bytes. Default 512.
 	Threshold int
-	// ContextTakeover lets messages refer to earlier ones. It costs up to 40 KiB of memory a connection.
+	// ContextTakeover lets messages refer to earlier ones. It costs up to 50 KiB of memory a connection.
 	ContextTakeover bool
 }
 

@@ -45,7 +45,7 @@ var deliveries = []delivery{
 		"and much more behind it",
 		func(w wanted, _ int) bool { return w.closed },
 		func(c *client, b []byte) error {
-			for _, more := range [][]byte{b, bytes.Repeat([]byte{0x81}, 100_000), bytes.Repeat(text("more"), 10_000)} {
+			for _, more := range [][]byte{b, bytes.Repeat([]byte{0x81}, 20_000), bytes.Repeat(text("more"), 5000)} {
 				if err := c.write(more); err != nil {
 					return err
 				}

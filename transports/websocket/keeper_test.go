@@ -322,3 +322,38 @@ func TestCloseUnread(t *testing.T) {
 		}
 	})
 }
+
+// still is a socket that does nothing.
+type still struct{ *Conn }
+
+func (still) flush()       {}
+func (s still) uncork()    { s.mu.Unlock() }
+func (still) drop()        {}
+func (still) pause()       {}
+func (still) resume()      {}
+func (still) backlog() int { return 0 }
+
+// TestResumeIsNotSilence visits a connection after it has been resumed and before it has been read: that nothing had
+// come for so long was not the other side's fault.
+func TestResumeIsNotSilence(t *testing.T) {
+	s := New(core.New(core.Options{}), nil, Options{})
+	c := newConn(&s.plain)
+	defer c.config.keeper.remove(c)
+	c.socket = still{c}
+	if !c.pause() {
+		t.Fatal("did not pause")
+	}
+	for now := range uint32(5) {
+		c.check(now)
+	}
+	c.Resume()
+	c.check(5)
+	c.check(6)
+	if c.state != open {
+		t.Fatal("given up after it was resumed")
+	}
+	c.check(7)
+	if c.state != closed {
+		t.Error("not given up when it did not answer")
+	}
+}

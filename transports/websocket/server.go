@@ -5,6 +5,12 @@
 //	server := websocket.New(app, accept, websocket.Options{})
 //	http.Handle("/protoo", server)
 //
+// What comes before the handshake is complete is the http.Server's business, whose limits are none by
+// default. Set them, and let a [NewListener] outlive a want of file descriptors:
+//
+//	h := &http.Server{ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+//	h.Serve(websocket.NewListener(l, report))
+//
 // On Linux, plain TCP connections are served by events: an idle one
 // has no goroutine and no buffer. Elsewhere, and under TLS, each has a goroutine that reads.
 package websocket
@@ -37,10 +43,11 @@ type Options struct {
 	MaxMessage int
 	// QueueSize bounds what waits to be written to a peer, in bytes; beyond it Send fails with core.ErrSlow. Default 1 MiB.
 	QueueSize int
-	// PingInterval is how long a connection may be silent before it is pinged, and then
-	// until it is given up. Default 25 s.
+	// PingInterval is how often a connection is looked at: one that has been silent since the last time is pinged, one that
+	// has not answered by the next is given up. Default 25 s.
 	PingInterval time.Duration
-	// MessageTimeout is how long a message may take from its first byte to its last. Default 30 s.
+	// MessageTimeout is how long a message may take from its first byte to its last; one that takes longer closes the
+	// connection with 1008, up to a PingInterval later. Default 30 s.
 	MessageTimeout time.Duration
 	// CloseTimeout is how long the other side may take to answer a close frame. Default 5 s.
 	CloseTimeout time.Duration
