@@ -29,14 +29,14 @@ const browser = await chromium.launch({
 after(() => browser.close());
 
 /**
- * A test with a server of its own. `fn` gets the world: `edge`, `open` and `allow`. It fails for errors in the
+ * A test with a server of its own. `fn` gets a World. It fails for errors in the
  * console, of scripts and of the content security policy on any page, and for requests to other hosts.
  */
 export function scenario(name, fn, { edge: flags = {} } = {}) {
-  test(name, { timeout: 120_000 }, async (t) => {
+  test(name, { timeout: 120_000 }, async () => {
     const world = new World(await serve(flags));
     try {
-      await fn(world, t);
+      await fn(world);
       await world.settle();
     } catch (error) {
       await world.keepEvidence(name);
@@ -77,12 +77,12 @@ class World {
   }
 
   /** A page on which somebody has joined, unless `name` is left out. */
-  async open(name, { device = 'tab', people = [], query = '', context, ...options } = {}) {
+  async open(name, { device = 'tab', people = [], context, ...options } = {}) {
     context ??= await this.context(options);
     const page = await context.newPage();
     const params = new URLSearchParams(name ? { name, device, join: '' } : {});
     for (const person of people) params.append('with', person);
-    await page.goto(`${this.edge.url}/?${params}${query}`);
+    await page.goto(`${this.edge.url}/?${params}`);
     if (name) await online(page);
     return page;
   }

@@ -34,10 +34,13 @@ export async function connect(caller, callee, kind) {
   await inState(callee, 'connected');
 }
 
-/** Waits until the page decodes what the other side sends. */
-export const receives = (page, kind, figure) => page.waitForFunction(async ([kind, figure]) => {
-  const report = await globalThis.protoo.calls.current.connection.getStats();
-  return [...report.values()].some((entry) => entry.type === 'inbound-rtp' && entry.kind === kind && entry[figure] > 0);
+/** Waits until the page has received media of a kind, by a figure of its statistics: the frames it has decoded, say. */
+export const receives = (page, kind, figure) => page.evaluate(async ([kind, figure]) => {
+  for (const end = Date.now() + 15_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    const report = await globalThis.protoo.calls.current.connection.getStats();
+    if ([...report.values()].some((entry) => entry.type === 'inbound-rtp' && entry.kind === kind && entry[figure] > 0)) return;
+  }
+  throw new Error(`no ${figure} of ${kind}`);
 }, [kind, figure]);
 
 /** What the panel of frames shows, one string a frame. */

@@ -180,6 +180,7 @@ func TestDeflateStreams(t *testing.T) {
 		{"nothing at all", "", "", 1007},
 		{"cut", hello[:4], "", 1007},
 		{"cut after a byte", hello[:1], "", 1007},
+		{"cut in a final block, whose end looks as if it were there", "\x03", "", 1007},
 		{"reserved block type", "\x06\x00", "", 1007},
 		{"length that does not match", "\x00\x05\x00\xfa\xfeHello\x00", "", 1007},
 		{"stored block that is cut", "\x00\x05\x00\xfa\xffHel", "", 1007},

@@ -70,8 +70,8 @@ func (s *server) joinRaw() (*client, error) {
 		return c, err
 	}
 	var answer []byte
-	for !bytes.HasSuffix(answer, []byte("\r\n\r\n")) {
-		b, err := c.read(1)
+	for n := 128; !bytes.HasSuffix(answer, []byte("\r\n\r\n")); n = 1 { // it is longer than that
+		b, err := c.read(n)
 		if err != nil {
 			return c, err
 		}

@@ -279,12 +279,6 @@ func offersSubprotocol(field string) bool {
 // admit asks accept about a handshake. The refusal's status is an HTTP status.
 func (s *Server) admit(r *http.Request) (core.Identity, *core.StatusError) {
 	defer s.gate.decided()
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
-	if closed {
-		return core.Identity{}, &core.StatusError{Status: http.StatusServiceUnavailable, Reason: "shutting down"}
-	}
 	request := &core.ConnectRequest{
 		Context:    r.Context(),
 		Transport:  s.plain.scheme,

@@ -84,11 +84,11 @@ byId('join-form').addEventListener('submit', (event) => {
   event.preventDefault();
   const name = byId('name').value.trim();
   const device = byId('device').value.trim();
-  const problem = nameProblem(name) || nameProblem(device);
-  setProblem(byId('join-problem'), problem, byId(nameProblem(name) ? 'name' : 'device'));
-  if (problem) return byId(nameProblem(name) ? 'name' : 'device').focus();
-  byId('name').removeAttribute('aria-invalid');
-  join({ name, device });
+  const problems = { name: nameProblem(name), device: nameProblem(device) };
+  for (const field in problems) setProblem(byId('join-problem'), problems.name || problems.device, byId(field), problems[field]);
+  const wrong = Object.keys(problems).find((field) => problems[field]);
+  if (wrong) byId(wrong).focus();
+  else join({ name, device });
 });
 
 byId('leave').onclick = leave;
@@ -129,10 +129,8 @@ showWire(browser.get('wire') ?? true);
 function showTheme() {
   label(byId('theme'), isDark() ? 'Light theme' : 'Dark theme');
 }
-byId('theme').onclick = () => {
-  toggle();
-  showTheme();
-};
+byId('theme').onclick = toggle;
+document.addEventListener('themechange', showTheme);
 showTheme();
 
 for (const button of document.querySelectorAll('[data-open]')) {
@@ -145,9 +143,9 @@ for (const button of document.querySelectorAll('[data-open]')) {
 }
 for (const button of document.querySelectorAll('[data-close]')) button.onclick = () => button.closest('dialog').close();
 
-if (proposed.join && !nameProblem(proposed.name)) {
+if (proposed.join && !nameProblem(proposed.name) && !nameProblem(proposed.device)) {
   join(proposed);
 } else {
   byId('join').hidden = false;
-  byId(proposed.name ? 'join-form' : 'name').focus();
+  (proposed.name ? byId('join-form').querySelector('button') : byId('name')).focus();
 }

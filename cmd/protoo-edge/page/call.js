@@ -61,17 +61,13 @@ export class Call extends EventTarget {
     return this.state === 'calling' || this.state === 'ringing';
   }
 
-  get hasMedia() {
-    return this.kind !== 'text';
-  }
-
   /** Calls the device. */
   async start() {
     const { username, uuid } = this.other;
     try {
       await this.#openMedia(this.kind);
       if (this.over) return;
-      if (this.hasMedia) this.#receiveMedia();
+      this.#receiveMedia();
       await this.connection.setLocalDescription();
       if (this.over) return;
       this.#enter('calling');
@@ -143,7 +139,7 @@ export class Call extends EventTarget {
       await this.#peer.request('ping', this.path);
     } catch (error) {
       if (!(error instanceof ProtooError)) throw error;
-      if (error.status === 404) this.#end('the server has lost the call');
+      if (error.status === 404 && !this.connectedAt) this.#end('the server has lost the call');
     }
   }
 
@@ -217,8 +213,8 @@ export class Call extends EventTarget {
 
   /** Asks for what this side cannot send itself but would like to see and hear. */
   #receiveMedia() {
-    const kinds = this.kind === 'video' ? ['audio', 'video'] : ['audio'];
-    for (const kind of kinds) {
+    const kinds = { video: ['audio', 'video'], audio: ['audio'], text: [] };
+    for (const kind of kinds[this.kind]) {
       const has = this.local?.getTracks().some((track) => track.kind === kind);
       if (!has) this.connection.addTransceiver(kind, { direction: 'recvonly' });
     }
@@ -276,8 +272,6 @@ export class Call extends EventTarget {
     this.endedAt = Date.now();
     clearInterval(this.#pinging);
     closeMedia(this.local);
-    // What was sent last, such as the bye, leaves before the channel closes.
-    this.#channel.onmessage = null;
     this.connection.close();
     this.#enter('ended');
   }

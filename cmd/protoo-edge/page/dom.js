@@ -58,8 +58,8 @@ export function keepAtEnd(list) {
   new MutationObserver(follow).observe(list, { childList: true });
 }
 
-/** Puts a problem beside its field, or takes it away when the text is empty. */
-export function setProblem(node, text, field) {
+/** Puts a problem beside its field, or takes it away when the text is empty. Of several fields, not all may be wrong. */
+export function setProblem(node, text, field, wrong = text) {
   setText(node, text);
-  if (field) field.setAttribute('aria-invalid', String(Boolean(text)));
+  field.setAttribute('aria-invalid', String(Boolean(wrong)));
 }

@@ -9,7 +9,7 @@ export function proposal() {
   const reloaded = before?.search === location.search;
   return {
     name: (reloaded ? before.name : query.get('name')) ?? browser.get('name') ?? '',
-    device: (reloaded ? before.device : query.get('device')) ?? before?.device ?? newDevice(),
+    device: (reloaded ? before.device : query.get('device')) || before?.device || newDevice(),
     with: query.getAll('with'),
     join: reloaded ? before.joined : query.has('join'),
   };

@@ -15,6 +15,7 @@ function apply(theme) {
   const root = document.documentElement;
   if (theme === 'light' || theme === 'dark') root.dataset.theme = theme;
   else delete root.dataset.theme;
+  document.dispatchEvent(new Event('themechange'));
 }
 
 export const isDark = () => (document.documentElement.dataset.theme ?? (dark.matches ? 'dark' : 'light')) === 'dark';
@@ -30,4 +31,5 @@ export function toggle() {
 }
 
 apply(stored());
+dark.addEventListener('change', () => document.dispatchEvent(new Event('themechange')));
 addEventListener('storage', ({ key, newValue }) => { if (key === KEY) apply(newValue); });

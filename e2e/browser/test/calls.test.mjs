@@ -129,7 +129,7 @@ scenario('the other side vanishes without a word', async (world) => {
   await isIdle(alice);
 }, { edge: { grace: '300ms' } });
 
-scenario('a voice call; busy, offline, and calls that cross', async (world) => {
+scenario('a voice call, busy, and offline', async (world) => {
   const [alice, bob] = await pair(world, { alice: { people: ['carol', 'bob'] } });
   const carol = await world.open('carol', { people: ['bob', 'alice'] });
   await connect(alice, bob, 'audio');
@@ -140,17 +140,59 @@ scenario('a voice call; busy, offline, and calls that cross', async (world) => {
   await press(alice, 'Hang up');
   await inState(bob, 'ended');
 
-  // Both call. The one of alice, who is first in the alphabet, becomes the call.
-  await Promise.all([callButton(alice, 'text').click(), callButton(bob, 'text').click()]);
-  for (const page of [alice, bob]) await inState(page, 'connected');
-  await alice.getByRole('textbox', { name: 'Direct message' }).fill('We meet');
-  await press(alice, 'Send directly');
-  await bob.getByText('We meet').waitFor();
-  await press(alice, 'Hang up');
-  await inState(bob, 'ended');
-
   await bob.evaluate(() => globalThis.protoo.calls.start('carol', 'elsewhere', 'text'));
   await state(bob, 'Call ended: carol · elsewhere is offline');
+});
+
+/** A window to which messages of the server can be held back; `hold` returns a promise of the first call among them. */
+async function holdable(world) {
+  const context = await world.context();
+  let held;
+  let called;
+  let send;
+  await context.routeWebSocket(/\/protoo\?/, (socket) => {
+    send = (message) => socket.send(message);
+    socket.connectToServer().onMessage((message) => {
+      if (!held) return send(message);
+      held.push(message);
+      if (message.includes('"method":"session"')) called();
+    });
+  });
+  return {
+    context,
+    hold() {
+      held = [];
+      return new Promise((resolve) => { called = resolve; });
+    },
+    release() {
+      held.forEach(send);
+      held = undefined;
+    },
+  };
+}
+
+scenario('two people call each other at the same moment', async (world) => {
+  const sides = await Promise.all([holdable(world), holdable(world)]);
+  const [alice, bob] = await pair(world, { alice: sides[0], bob: sides[1] });
+  for (const page of [alice, bob]) await page.locator('#people .online').waitFor();
+  for (const order of [sides, sides.toReversed()]) {
+    const called = sides.map((side) => side.hold());
+    for (const page of [alice, bob]) {
+      await callButton(page, 'text').click();
+      await inState(page, 'calling');
+    }
+    await Promise.all(called);
+    for (const side of order) side.release();
+    for (const page of [alice, bob]) await inState(page, 'connected');
+    // The call of alice, who is first in the alphabet, has become the call.
+    assert.equal(await alice.evaluate(() => globalThis.protoo.calls.current.outgoing), true);
+    await alice.getByRole('textbox', { name: 'Direct message' }).fill('We meet');
+    await press(alice, 'Send directly');
+    await bob.getByText('We meet').waitFor();
+    await press(alice, 'Hang up');
+    await inState(bob, 'ended');
+    await last(bob).getByText(/^Direct channel, 0:/).waitFor();
+  }
 });
 
 scenario('a direct channel where there is no camera', async (world) => {
