@@ -135,8 +135,8 @@ func (a *App) OnBadMessage(fn func(*Peer, error)) { a.badMessage.add(fn) }
 // it. It is encoded once, there are no transactions, and answers to it are ignored.
 // It fails only if the request cannot be encoded.
 func (a *App) Broadcast(username, uuid string, req *Request) (int, error) {
-	if req.bad != nil {
-		return 0, req.bad
+	if bad := req.look().bad; bad != nil {
+		return 0, bad
 	}
 	buf := getBuffer()
 	defer buf.put()
@@ -161,8 +161,8 @@ func (a *App) newID() string {
 }
 
 func (a *App) timeoutOf(req *Request) time.Duration {
-	if req.timeout > 0 {
-		return req.timeout
+	if d := req.look().timeout; d > 0 {
+		return d
 	}
 	if a.timeout != nil {
 		if d := a.timeout(req.method); d > 0 {

@@ -239,6 +239,9 @@ func isHex(c byte) bool {
 // strings are all plain, and strings are most of a message, so it looks at
 // eight bytes at once.
 func skipPlain(s string, i int) int {
+	for i+16 <= len(s) && special(load8(s, i))|special(load8(s, i+8)) == 0 {
+		i += 16
+	}
 	for i+8 <= len(s) {
 		if stop := special(load8(s, i)); stop != 0 {
 			return i + bits.TrailingZeros64(stop)/8

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"slices"
 	"unicode/utf8"
 )
@@ -105,9 +106,9 @@ func (x *index) candidates(path string, from int) candidates {
 // collect adds the lists for rest, the segments after n, each with its slash.
 func (c *candidates) collect(n *indexNode, rest string, from int32) {
 	for {
-		c.add(n.prefix, from)
+		c.add(&n.prefix, from)
 		if rest == "" {
-			c.add(n.exact, from)
+			c.add(&n.exact, from)
 			return
 		}
 		var literal *indexNode
@@ -157,61 +158,66 @@ func (n *indexNode) literal(segment string, isKey bool) *indexNode {
 // candidates iterates over layers in ascending order. It is a value: a walk
 // keeps it, and allocates only for a path with unusually many lists.
 type candidates struct {
-	few   [4][]int32 // the first lists, each not empty and ascending
-	count int        // how many of few are in use
-	more  [][]int32
+	few   [3]cursor
+	count int // how many of few are in use
+	more  []cursor
 }
 
-func (c *candidates) add(list []int32, from int32) {
+// cursor is a place in one of the lists.
+type cursor struct {
+	list *[]int32 // ascending
+	at   int
+}
+
+// done is greater than the number of any layer.
+const done = math.MaxInt32
+
+// head returns the layer that the cursor is at.
+func (c *cursor) head() int32 {
+	if list := *c.list; c.at < len(list) {
+		return list[c.at]
+	}
+	return done
+}
+
+func (c *candidates) add(list *[]int32, from int32) {
+	at := 0
 	if from > 0 {
-		i, _ := slices.BinarySearch(list, from)
-		list = list[i:]
+		at, _ = slices.BinarySearch(*list, from)
 	}
 	switch {
-	case len(list) == 0:
+	case at == len(*list):
 	case c.count < len(c.few):
-		c.few[c.count] = list
+		c.few[c.count] = cursor{list, at}
 		c.count++
 	default:
-		c.more = append(c.more, list)
+		c.more = append(c.more, cursor{list, at})
 	}
 }
 
 // next returns the next layer, or -1 at the end.
 func (c *candidates) next() int {
-	if c.count == 1 && len(c.few[0]) > 0 { // one list: the usual case, and then more is empty
-		layer := c.few[0][0]
-		c.few[0] = c.few[0][1:]
-		return int(layer)
+	least := int32(done)
+	for i := range c.few[:c.count] {
+		least = min(least, c.few[i].head())
 	}
-	least := int32(-1)
-	for _, list := range c.few[:c.count] {
-		least = smallerHead(least, list)
+	for i := range c.more {
+		least = min(least, c.more[i].head())
 	}
-	for _, list := range c.more {
-		least = smallerHead(least, list)
-	}
-	if least < 0 {
+	if least == done {
 		return -1
 	}
 	for i := range c.few[:c.count] {
-		skipHead(&c.few[i], least)
+		c.few[i].skip(least)
 	}
 	for i := range c.more {
-		skipHead(&c.more[i], least)
+		c.more[i].skip(least)
 	}
 	return int(least)
 }
 
-func smallerHead(least int32, list []int32) int32 {
-	if len(list) > 0 && (least < 0 || list[0] < least) {
-		return list[0]
-	}
-	return least
-}
-
-func skipHead(list *[]int32, head int32) {
-	if len(*list) > 0 && (*list)[0] == head {
-		*list = (*list)[1:]
+func (c *cursor) skip(layer int32) {
+	if c.head() == layer {
+		c.at++
 	}
 }

@@ -55,7 +55,7 @@ func (l *Link) ReceiveBad(loop *Loop, err error) Flow {
 	p.app.stats.badMessages.Add(1)
 	var bad *messageError
 	if errors.As(err, &bad) && bad.id != "" {
-		_ = p.reply(400, bad.reason, bad.id, "")
+		_ = p.reply(400, bad.reason, bad.id, "", false)
 	}
 	if many {
 		_ = l.conn.Close(CloseInvalidData, "too many bad messages")
@@ -108,13 +108,13 @@ func (l *Link) receiveRequest(loop *Loop, m *message, size int) Flow {
 	}
 	if p.inProgress >= p.app.limits.requests {
 		p.mu.Unlock()
-		_ = p.reply(429, "too many requests in progress", m.id, "")
+		_ = p.reply(429, "too many requests in progress", m.id, "", false)
 		return Continue
 	}
-	req := &Request{app: p.app, peer: p, method: m.method, id: m.id, full: m.path, data: m.data, size: size}
+	req := &Request{peer: p, method: m.method, id: m.id, full: m.path, data: m.data, size: size}
 	req.params = req.space[:0]
-	if p.app.trustSender {
-		req.sender = m.sender
+	if p.app.trustSender && m.sender != "" {
+		req.change().sender = m.sender
 	}
 	p.inProgress++
 	if p.serving {

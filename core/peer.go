@@ -107,9 +107,9 @@ func (p *Peer) OnReconnect(fn func()) {
 // grace period the request is held, and sent if the peer comes back before the transaction ends.
 func (p *Peer) Send(req *Request) *Transaction {
 	t := newTransaction(p, req)
-	if req.bad != nil {
+	if bad := req.look().bad; bad != nil {
 		t.id = req.id
-		t.deliver(localResponse(t, 400, req.bad.Error()))
+		t.deliver(localResponse(t, 400, bad.Error()))
 		return t
 	}
 	p.mu.Lock()
@@ -229,13 +229,16 @@ func (p *Peer) release() (unsent []*Transaction) {
 	return unsent
 }
 
-// reply sends a response to the peer.
-func (p *Peer) reply(status int, reason, id string, data JSON) error {
+// reply sends a response to the peer. ends tells whether it ends a request in progress.
+func (p *Peer) reply(status int, reason, id string, data JSON, ends bool) error {
 	buf := getBuffer()
 	defer buf.put()
 	buf.b = appendResponse(buf.b, status, reason, id, data)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if ends {
+		p.inProgress--
+	}
 	return p.transmit(buf.b, nil)
 }
 

@@ -47,9 +47,3 @@ func (p *Peer) dequeue() *Request {
 	}
 	return req
 }
-
-func (p *Peer) requestEnded() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.inProgress--
-}

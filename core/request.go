@@ -16,7 +16,6 @@ import (
 //
 // A request belongs to one goroutine at a time; see the package documentation.
 type Request struct {
-	app    *App
 	peer   *Peer
 	method string
 	id     string // JSON text; "" if none was chosen
@@ -24,21 +23,44 @@ type Request struct {
 	base   int    // how much of full is hidden from the current handler
 	data   JSON
 	size   int // of the message that the strings are substrings of
-	sender JSON
-	bad    error // why a request of the application's own cannot be sent
-
-	timeout time.Duration
-	params  []param
-	values  map[string]any
-	calls   []paramCall
-	hooks   []func(*Response)
-	ended   atomic.Bool
+	params []param
+	rare   *rare // nil when there is nothing of it
+	ended  atomic.Bool
 
 	loop     *Loop // on which the request was received, with the turn it was handled in
 	loopTurn uint64
 
 	root  walk
 	space [2]param // for params
+}
+
+// rare is what few requests have. It is apart from them because objects of up to 512 bytes cost
+// the collector less.
+type rare struct {
+	sender  JSON
+	bad     error // why a request of the application's own cannot be sent
+	timeout time.Duration
+	values  map[string]any
+	calls   []paramCall
+	hooks   []func(*Response)
+}
+
+var nothingRare rare
+
+// look returns what is rare about the request, to be read only.
+func (r *Request) look() *rare {
+	if r.rare == nil {
+		return &nothingRare
+	}
+	return r.rare
+}
+
+// change returns what is rare about the request, to be written to.
+func (r *Request) change() *rare {
+	if r.rare == nil {
+		r.rare = &rare{}
+	}
+	return r.rare
 }
 
 // paramCall records that a router's param handlers have seen a value.
@@ -53,18 +75,26 @@ type paramCall struct {
 // cannot be sent, for its method, path or data, is answered with a local 400 that says why.
 func NewRequest(method, path string, data any) *Request {
 	r := &Request{method: method, full: path}
-	if err := validMethod(method); err != nil {
-		r.bad = err
-	} else if err := validPath(path); err != nil {
-		r.bad = err
-	} else {
-		r.data, r.bad = toJSON(data)
+	err := validMethod(method)
+	if err == nil {
+		err = validPath(path)
+	}
+	if err == nil {
+		r.data, err = toJSON(data)
+	}
+	if err != nil {
+		r.change().bad = err
 	}
 	return r
 }
 
 // App returns the application that handles the request; nil for one made with NewRequest.
-func (r *Request) App() *App { return r.app }
+func (r *Request) App() *App {
+	if r.peer == nil {
+		return nil
+	}
+	return r.peer.app
+}
 
 // Peer returns the peer the request came from; nil for one made with NewRequest.
 func (r *Request) Peer() *Peer { return r.peer }
@@ -132,10 +162,11 @@ func (r *Request) Bind(v any) error {
 // Sender returns who sent the request, as it will be told to those it is forwarded to: an object with
 // "username" and "uuid" when it came from a peer. Under [Options].TrustSender it is what the peer says.
 func (r *Request) Sender() JSON {
-	if r.sender == "" && r.peer != nil && !r.app.trustSender {
+	sender := r.look().sender
+	if sender == "" && r.peer != nil && !r.peer.app.trustSender {
 		return r.peer.sender()
 	}
-	return r.sender
+	return sender
 }
 
 // SetSender replaces what Sender returns: any object, or nil for none.
@@ -147,7 +178,7 @@ func (r *Request) SetSender(sender any) error {
 	if j != "" && j[0] != '{' {
 		return fmt.Errorf("core: sender must be a JSON object, got %.20s", string(j))
 	}
-	r.sender = j
+	r.change().sender = j
 	return nil
 }
 
@@ -163,7 +194,7 @@ func (r *Request) SetID(id string) error {
 
 // SetTimeout says how long peers may take to answer when the request is sent to them.
 // Zero, the default, is what the application's options say for the method.
-func (r *Request) SetTimeout(d time.Duration) { r.timeout = d }
+func (r *Request) SetTimeout(d time.Duration) { r.change().timeout = d }
 
 // Param returns the value of a path parameter, percent-decoded, or "". Groups
 // without a name have the names "0", "1" and so on.
@@ -180,17 +211,18 @@ func (r *Request) Params() map[string]string {
 
 // Set stores a value under a name for the handlers that follow.
 func (r *Request) Set(name string, value any) {
-	if r.values == nil {
-		r.values = make(map[string]any)
+	c := r.change()
+	if c.values == nil {
+		c.values = make(map[string]any)
 	}
-	r.values[name] = value
+	c.values[name] = value
 }
 
 // Get returns what was stored under a name, or nil.
-func (r *Request) Get(name string) any { return r.values[name] }
+func (r *Request) Get(name string) any { return r.look().values[name] }
 
 // Values returns a copy of all that was stored with Set.
-func (r *Request) Values() map[string]any { return maps.Clone(r.values) }
+func (r *Request) Values() map[string]any { return maps.Clone(r.look().values) }
 
 // Ended tells whether the request has got its final response. Any goroutine may ask.
 func (r *Request) Ended() bool { return r.ended.Load() }
@@ -229,7 +261,10 @@ func (r *Request) detach() {
 // OnResponse registers a function that sees every response to this request, provisional
 // or final, before it is sent, and may change its data. The one registered last is called first, on
 // the goroutine that replies.
-func (r *Request) OnResponse(fn func(*Response)) { r.hooks = append(r.hooks, fn) }
+func (r *Request) OnResponse(fn func(*Response)) {
+	c := r.change()
+	c.hooks = append(c.hooks, fn)
+}
 
 // Reply answers the request: with a status from 100 to 199 provisionally, as often
 // as wanted, with one from 200 to 699 finally. At most one data value is sent, encoded as NewRequest does it.
@@ -269,32 +304,31 @@ func (r *Request) respond(status int, reason string, body JSON) error {
 		}
 	} else if !r.ended.CompareAndSwap(false, true) {
 		return ErrReplied
-	} else {
-		r.peer.requestEnded()
 	}
-	if len(r.hooks) > 0 {
+	if hooks := r.look().hooks; len(hooks) > 0 {
 		res := &Response{peer: r.peer, status: status, reason: reason, id: r.id, data: body}
-		for _, v := range slices.Backward(r.hooks) {
+		for _, v := range slices.Backward(hooks) {
 			r.listen(v, res)
 		}
 		body = res.data
 	}
-	return r.peer.reply(status, reason, r.id, body)
+	return r.peer.reply(status, reason, r.id, body, status >= 200)
 }
 
 // listen shows a response to a listener and survives its panic: the peer gets the response all the same.
 func (r *Request) listen(fn func(*Response), res *Response) {
 	defer func() {
 		if v := recover(); v != nil {
-			r.app.routeError(&PanicError{v, debug.Stack()}, r)
+			r.peer.app.routeError(&PanicError{v, debug.Stack()}, r)
 		}
 	}()
 	fn(res)
 }
 
 func (r *Request) seenParam(router *Router, name, value string) (seen bool, err error) {
-	for i := range r.calls {
-		c := &r.calls[i]
+	all := r.change()
+	for i := range all.calls {
+		c := &all.calls[i]
 		if c.router != router || c.name != name {
 			continue
 		}
@@ -304,13 +338,14 @@ func (r *Request) seenParam(router *Router, name, value string) (seen bool, err 
 		c.value, c.err = value, nil
 		return false, nil
 	}
-	r.calls = append(r.calls, paramCall{router, name, value, nil})
+	all.calls = append(all.calls, paramCall{router, name, value, nil})
 	return false, nil
 }
 
 func (r *Request) failParam(router *Router, name string, err error) {
-	for i := range r.calls {
-		if c := &r.calls[i]; c.router == router && c.name == name {
+	calls := r.look().calls
+	for i := range calls {
+		if c := &calls[i]; c.router == router && c.name == name {
 			c.err = err
 		}
 	}

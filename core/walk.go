@@ -92,7 +92,7 @@ func (w *walk) leave(err error) *callee {
 	req.base, req.params = w.base, w.params
 	switch {
 	case w.out == nil:
-		req.app.finish(req, err)
+		req.peer.app.finish(req, err)
 	case err == nil:
 		w.out()
 	default:
@@ -217,7 +217,7 @@ func (w *walk) next(turn uint32, errs []error) {
 		if err != nil {
 			twice = errors.Join(ErrNextTwice, err)
 		}
-		w.req.app.routeError(twice, w.req)
+		w.req.peer.app.routeError(twice, w.req)
 		return
 	}
 	w.call(w.resume(err))
