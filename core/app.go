@@ -77,6 +77,7 @@ type App struct {
 	peers      map[peerKey]*Peer
 	users      map[string]*Peer // the first of each user's ring of devices
 	transports []io.Closer
+	shut       bool // the transports are closed, and so is what comes later
 
 	online     listeners[func(*Peer)]
 	offline    listeners[func(*Peer)]
@@ -201,11 +202,18 @@ func (a *App) Admit(accept Accept, r *ConnectRequest) (id Identity, refused *Sta
 	return id, refused
 }
 
-// Attach lets Close close a transport, or a server that one runs in, along with the application.
+// Attach lets Close close a transport, or a server that one runs in, along with the application. After
+// Close has done so, it closes the transport at once.
 func (a *App) Attach(transport io.Closer) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.transports = append(a.transports, transport)
+	shut := a.shut
+	if !shut {
+		a.transports = append(a.transports, transport)
+	}
+	a.mu.Unlock()
+	if shut {
+		_ = transport.Close()
+	}
 }
 
 // Close disconnects all peers with 1001 "shutting down", without grace periods, and admits no more. If
@@ -215,7 +223,7 @@ func (a *App) Close(closeTransports bool) error {
 	a.closed = true
 	var transports []io.Closer
 	if closeTransports {
-		transports, a.transports = a.transports, nil
+		transports, a.transports, a.shut = a.transports, nil, true
 	}
 	a.mu.Unlock()
 	a.Peers("", "", func(p *Peer) { _ = p.Close(CloseGoingAway, "shutting down") })

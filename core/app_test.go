@@ -308,6 +308,8 @@ func TestAppClose(t *testing.T) {
 		t.Errorf("got error %v", err)
 	}
 	e.want(t, "transport closed", "second closed")
+	app.Attach(closer(func() error { e.add("late one closed"); return nil }))
+	e.want(t, "late one closed")
 	if err := app.Close(true); err != nil {
 		t.Errorf("closed twice: got %v", err)
 	}
