@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/spelling"
 )
 
 // Exit codes. The command call has more of them.
@@ -41,7 +44,7 @@ type streams struct {
 }
 
 func commands() []*command {
-	return []*command{serveCommand(), callCommand(), versionCommand()}
+	return []*command{serveCommand(), checkCommand(), printCommand(), callCommand(), versionCommand()}
 }
 
 // run executes a command line and returns the exit code.
@@ -49,6 +52,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	code, err := execute(ctx, args, streams{stdin, stdout, stderr})
 	if err == nil {
 		return code
+	}
+	if mistakes, ok := errors.AsType[config.Mistakes](err); ok {
+		for _, m := range mistakes {
+			fmt.Fprintf(stderr, "protoo-edge: %s\n", printable(m.Error()))
+		}
+		if mistakes.OnlyFlags() {
+			return exitUsage
+		}
+		return exitFailure
 	}
 	fmt.Fprintf(stderr, "protoo-edge: %s\n", printable(err.Error()))
 	if _, ok := errors.AsType[usageError](err); ok {
@@ -92,7 +104,7 @@ func find(all []*command, name string) (*command, error) {
 	for _, c := range all {
 		names = append(names, c.name)
 	}
-	return nil, usageError(fmt.Sprintf("unknown command %q%s", name, suggestion("", nearest(name, names), "protoo-edge help")))
+	return nil, usageError(fmt.Sprintf("unknown command %q%s", name, suggestion("", spelling.Nearest(name, names), "protoo-edge help")))
 }
 
 // flagError says what is wrong with a flag in the words of this program.
@@ -107,7 +119,7 @@ func flagError(c *command, err error) error {
 	}
 	var names []string
 	c.flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	near := nearest(strings.TrimLeft(given, "-"), names)
+	near := spelling.Nearest(strings.TrimLeft(given, "-"), names)
 	return usageError(fmt.Sprintf("unknown flag %s%s", given, suggestion("--", near, "protoo-edge help "+c.name)))
 }
 

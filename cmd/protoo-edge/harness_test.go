@@ -44,13 +44,14 @@ func runCommand(t *testing.T, stdin string, args ...string) result {
 
 // edge is a server that runs in this process.
 type edge struct {
-	addr string // host:port
-	url  string
-	log  *lockedBuffer
-	stop func() result
+	addr   string // host:port
+	url    string
+	secure string // host:port for TLS, if it is on
+	log    *lockedBuffer
+	stop   func() result
 }
 
-var listening = regexp.MustCompile(`listening on http://(127\.0\.0\.1:\d+)\n`)
+var listening = regexp.MustCompile(`listening on (?:http://(127\.0\.0\.1:\d+))?(?: and )?(?:https://(127\.0\.0\.1:\d+))?\n`)
 
 func startEdge(t *testing.T, flags ...string) *edge {
 	t.Helper()
@@ -81,7 +82,7 @@ func startEdge(t *testing.T, flags ...string) *edge {
 			t.Errorf("the server has ended with code %d: %s", r.code, r.stderr)
 		}
 	})
-	return &edge{addr: found[1], url: "ws://" + found[1], log: &stderr, stop: stop}
+	return &edge{addr: found[1], url: "ws://" + found[1], secure: found[2], log: &stderr, stop: stop}
 }
 
 // waitForLog returns when the log has a line with this text.

@@ -4,8 +4,19 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
 	"github.com/protoo-go/protoo/core"
 )
+
+// newAccept returns what decides who may connect, and as whom. A new value of identity.type gets a case here.
+func newAccept(cfg *config.Config) core.Accept {
+	switch cfg.Identity.Type {
+	case "development":
+		return developmentIdentity
+	default:
+		panic("no identity of type " + cfg.Identity.Type) // the configuration knows its values
+	}
+}
 
 // developmentIdentity believes what clients say about themselves.
 func developmentIdentity(r *core.ConnectRequest) (core.Identity, error) {

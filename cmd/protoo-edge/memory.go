@@ -8,32 +8,29 @@ import (
 	"time"
 )
 
-// gcPercent is the default of GOGC here. What a request leaves behind is short-lived and what
-// lives is small, so that collecting at twice the living heap would mean to collect all the time.
-const gcPercent = 400
-
-// manageMemory trades memory for time while there is something to do, and gives the memory back when there is
-// not: the garbage that a storm of connections leaves behind would otherwise stay until the next storm. GOGC, if set, is
-// left alone.
-func manageMemory(ctx context.Context) {
+// setGCPercent says how much garbage there may be before it is collected. GOGC, if set, is left alone.
+func setGCPercent(percent int) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		debug.SetGCPercent(percent)
 	}
-	go func() {
-		ticker := time.NewTicker(time.Second)
-		defer ticker.Stop()
-		var idle idleDetector
-		for {
-			select {
-			case <-ticker.C:
-				if idle.begins(readHeap()) {
-					debug.FreeOSMemory()
-				}
-			case <-ctx.Done():
-				return
+}
+
+// releaseWhenIdle gives memory back to the system when there is nothing to do: the garbage that a storm of connections leaves
+// behind would otherwise stay until the next storm. It returns when ctx ends.
+func releaseWhenIdle(ctx context.Context) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	var idle idleDetector
+	for {
+		select {
+		case <-ticker.C:
+			if idle.begins(readHeap()) {
+				debug.FreeOSMemory()
 			}
+		case <-ctx.Done():
+			return
 		}
-	}()
+	}
 }
 
 // heap is the state of the heap, in bytes.

@@ -28,14 +28,16 @@ var assetTypes = map[string]string{
 	".svg": "image/svg+xml",
 }
 
-// newHandler serves WebSocket at / and /protoo, the page at /, and the client for other pages.
-func newHandler(ws http.Handler) http.Handler {
+// newHandler serves WebSocket at / and /protoo, the client for pages of others, and, if it is wanted, the page at /.
+func newHandler(ws http.Handler, page bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/protoo", ws)
 	mux.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case isUpgrade(r):
 			ws.ServeHTTP(w, r)
+		case !page:
+			http.NotFound(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
@@ -45,7 +47,9 @@ func newHandler(ws http.Handler) http.Handler {
 			servePage(w, r, "index.html")
 		}
 	})
-	mux.HandleFunc("GET /page/{file}", serveAsset)
+	if page {
+		mux.HandleFunc("GET /page/{file}", serveAsset)
+	}
 	mux.HandleFunc("GET /protoo.js", func(w http.ResponseWriter, r *http.Request) {
 		harden(w, r)
 		w.Header().Set("Content-Type", assetTypes[".js"])

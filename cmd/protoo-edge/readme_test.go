@@ -3,8 +3,11 @@ package main
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
 )
 
 // TestReadme finds the Go code of the README in programs that the tests run.
@@ -33,4 +36,39 @@ func unindented(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return indentation.ReplaceAllString(string(text), "")
+}
+
+// TestOperationsConfigurations reads the configurations of docs/operations.md.
+func TestOperationsConfigurations(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) < 3 {
+		t.Errorf("there are %d configurations, want at least 3", len(blocks))
+	}
+	for _, block := range blocks {
+		name := writeFile(t, t.TempDir(), "edge.yaml", string(block[1]))
+		if _, err := config.Load(config.Sources{File: name}); err != nil {
+			t.Errorf("%v in\n%s", err, block[1])
+		}
+	}
+	// Every setting that the text names exists, and so do the keys that a reload applies.
+	var names, live []string
+	for _, s := range config.New().Settings() {
+		names = append(names, s.Key)
+		if s.Live {
+			live = append(live, "`"+s.Key+"`")
+		}
+	}
+	for _, found := range regexp.MustCompile("`((?:tls|log|memory|drain|websocket|identity)\\.[a-z_.]+)`").FindAllSubmatch(text, -1) {
+		key := string(found[1])
+		if !slices.Contains(names, key) {
+			t.Errorf("there is no setting %s", key)
+		}
+	}
+	if list := "- What can be applied is, and is logged: " + strings.Join(live, ", ") + "."; !strings.Contains(string(text), list) {
+		t.Errorf("the text lacks %q", list)
+	}
 }

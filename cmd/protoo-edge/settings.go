@@ -1,45 +1,67 @@
 package main
 
 import (
-	"errors"
-	"log/slog"
+	"cmp"
+	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
 )
 
-// settings are what can be chosen about serving.
+// settings are what a command line says about the configuration.
 type settings struct {
-	Addr     string
-	Grace    time.Duration
-	LogLevel level
+	file  string
+	given []config.Flag
 }
 
-func (s *settings) flags() *pflag.FlagSet {
-	f := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	f.StringVar(&s.Addr, "addr", "127.0.0.1:8080", "listen on `host:port`; port 0 is any free one")
-	f.DurationVar(&s.Grace, "grace", 2*time.Second, "how long a client that lost its connection may take to come back before it is offline")
-	f.TextVar(&s.LogLevel, "log-level", level{slog.LevelInfo}, "log what is of `level` debug, info, warn or error, or above; debug shows connections")
+// flags returns a flag for every setting; the help lists the common ones.
+func (s *settings) flags(command string) *pflag.FlagSet {
+	f := pflag.NewFlagSet(command, pflag.ContinueOnError)
+	f.SortFlags = false
+	f.StringVar(&s.file, "config", "", "read settings from this YAML `file` (default: what PROTOO_CONFIG names)")
+	for _, setting := range config.New().Settings() {
+		name := setting.Flag()
+		if name == "" {
+			continue
+		}
+		flag := f.VarPF(&settingFlag{setting: setting, given: &s.given}, name, "", strings.Join(strings.Fields(setting.Doc), " "))
+		flag.Hidden = !setting.Common
+		if setting.IsSwitch() {
+			flag.NoOptDefVal = "true"
+		}
+	}
 	return f
 }
 
-// check finds values that parse and make no sense.
-func (s *settings) check() error {
-	if s.Grace < 0 {
-		return usageError("--grace must not be negative, got " + s.Grace.String())
+// load reads the configuration: the file, the environment and the flags.
+func (s *settings) load() (*config.Config, error) {
+	cfg, err := config.Load(config.Sources{
+		File:    cmp.Or(s.file, os.Getenv(config.FileEnv)),
+		Environ: os.Environ(),
+		Flags:   s.given,
+	})
+	if err != nil {
+		return nil, err
 	}
+	if mistakes := verify(cfg); len(mistakes) > 0 {
+		return nil, mistakes
+	}
+	return cfg, nil
+}
+
+// settingFlag collects what was given, to be understood together with the file and the environment, so
+// that all mistakes are reported at once.
+type settingFlag struct {
+	setting *config.Setting
+	given   *[]config.Flag
+}
+
+func (f *settingFlag) Set(text string) error {
+	*f.given = append(*f.given, config.Flag{Name: f.setting.Flag(), Text: text})
 	return nil
 }
 
-// A level is what slog has, with names and errors that fit a command line.
-type level struct{ slog.Level }
-
-func (l *level) UnmarshalText(text []byte) error {
-	if l.Level.UnmarshalText(text) != nil {
-		return errors.New("must be debug, info, warn or error")
-	}
-	return nil
-}
-
-func (l level) MarshalText() ([]byte, error) { return []byte(strings.ToLower(l.String())), nil }
+func (f *settingFlag) String() string { return f.setting.Text() }
+func (f *settingFlag) Type() string   { return f.setting.Kind() }

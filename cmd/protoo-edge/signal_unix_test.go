@@ -4,27 +4,34 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"io"
+	"math/big"
 	"os"
 	"os/exec"
+	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/protoo-go/protoo/client"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/certificate/certtest"
 	"github.com/protoo-go/protoo/core"
 )
 
 // startProcess starts a server that can be sent signals.
-func startProcess(t *testing.T) (*exec.Cmd, *edge) {
+func startProcess(t *testing.T, flags ...string) (*exec.Cmd, *edge) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, "serve", "--addr", "127.0.0.1:0")
+	cmd := exec.Command(exe, append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
+	log := new(lockedBuffer)
+	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -35,13 +42,13 @@ func startProcess(t *testing.T) (*exec.Cmd, *edge) {
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	first, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %s", err, log.String())
 	}
 	found := listening.FindStringSubmatch(first)
 	if found == nil {
 		t.Fatalf("the server began with %q", first)
 	}
-	return cmd, &edge{addr: found[1], url: "ws://" + found[1]}
+	return cmd, &edge{addr: found[1], url: "ws://" + found[1], secure: found[2], log: log}
 }
 
 func TestSignals(t *testing.T) {
@@ -90,5 +97,93 @@ func TestSecondSignal(t *testing.T) {
 			return
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+// TestReload changes the file, and the certificate, under a client that stays connected.
+func TestReload(t *testing.T) {
+	dir := t.TempDir()
+	authority := certtest.NewAuthority(t)
+	first := authority.Write(t, dir, certtest.Validity{})
+	file := writeFile(t, dir, "edge.yaml", "grace: 0s\ntls: {addr: '127.0.0.1:0', cert: cert.pem, key: key.pem}\n")
+	cmd, e := startProcess(t, "--config", file)
+	trust := &tls.Config{RootCAs: authority.Pool()}
+	lost := make(chan error, 1)
+	c, err := client.Dial(t.Context(), "wss://"+e.secure+"/?username=alice&uuid=phone",
+		client.Options{TLS: trust, OnDisconnect: func(_ *client.Client, err error) { lost <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = c.Close(0, "")
+		<-c.Done()
+	}()
+	served := func() *big.Int {
+		t.Helper()
+		conn, err := tls.Dial("tcp", e.secure, trust)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber
+	}
+	reload := func(want string) {
+		t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		e.waitForLog(t, want)
+	}
+	if got := served(); got.Cmp(first) != 0 {
+		t.Errorf("got certificate %x, want %x", got, first)
+	}
+
+	// What a broken file says does not happen, whatever of it is right.
+	second := authority.Write(t, dir, certtest.Validity{})
+	writeFile(t, dir, "edge.yaml", "log: {level: debug}\ngraec: 1s\ntls: {addr: '127.0.0.1:0', cert: cert.pem, key: key.pem}\n")
+	reload(`msg="configuration not reloaded, nothing has changed"`)
+	if want := `msg="mistake in the configuration" error="` + file + `:2:1: graec: unknown key; did you mean grace?"`; !strings.Contains(e.log.String(), want) {
+		t.Errorf("the log lacks %s:\n%s", want, e.log.String())
+	}
+	if log := e.log.String(); strings.Contains(log, second.String()) || strings.Contains(log, "msg=online") {
+		t.Errorf("something has changed:\n%s", log)
+	}
+
+	writeFile(t, dir, "edge.yaml", "grace: 10m\naddr: :1\npage: false\nlog: {level: debug}\ntls: {addr: '127.0.0.1:0', cert: cert.pem, key: key.pem}\n")
+	reload(`msg="configuration reloaded" applied="[grace: 0s -> 10m log.level: info -> debug]"`)
+	e.waitForLog(t, `level=WARN msg="a restart is needed for the rest" settings="[page: true -> false]"`) // --addr overrides the file
+	if got := served(); got.Cmp(second) != 0 {
+		t.Errorf("got certificate %x, want %x", got, second)
+	}
+	bob := e.connect(t, "bob", "1", client.Options{})
+	e.waitForLog(t, "msg=online peer=bob/1")
+	_ = bob.Close(core.CloseGoingAway, "reload")
+	e.waitForLog(t, "msg=disconnected peer=bob/1")
+	e.connect(t, "bob", "1", client.Options{})
+	e.waitForLog(t, "msg=reconnected peer=bob/1") // within the new grace period
+
+	if _, err := c.Request(t.Context(), "message", "/echo", nil); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-lost:
+		t.Errorf("the client was disconnected: %v", err)
+	default:
+	}
+}
+
+// TestHangup has nothing to reload: the signal ends the process, as it does when its terminal is closed.
+func TestHangup(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored here, as it is below nohup, and so it is in the processes of tests")
+	}
+	cmd, _ := startProcess(t)
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	err := cmd.Wait()
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() || status.Signal() != syscall.SIGHUP {
+		t.Errorf("the server has ended with %v", err)
 	}
 }

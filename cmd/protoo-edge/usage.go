@@ -26,7 +26,7 @@ func help(all []*command, args []string, w io.Writer) error {
 		fmt.Fprintf(w, "\n%s\n", c.details)
 	}
 	if c.flags.HasFlags() {
-		fmt.Fprintf(w, "\nFlags:\n%s", c.flags.FlagUsages())
+		fmt.Fprintf(w, "\nFlags:\n%s", c.flags.FlagUsagesWrapped(110))
 	}
 	return nil
 }

@@ -1,8 +1,9 @@
-package main
+// Package spelling finds what a name that does not exist was probably meant to be.
+package spelling
 
-// nearest returns the name that name was probably meant to be, or "" when it is
+// Nearest returns the name that name was probably meant to be, or "" when it is
 // like none of them.
-func nearest(name string, names []string) string {
+func Nearest(name string, names []string) string {
 	best, least := "", min(2, len(name)/2)+1
 	for _, n := range names {
 		if d := distance(name, n); d < least {

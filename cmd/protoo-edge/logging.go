@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
+	"github.com/protoo-go/protoo/core"
+)
+
+// newLogger returns a logger, and what changes its level while it is used.
+func newLogger(w io.Writer, cfg *config.Config) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	setLevel(level, cfg)
+	o := &slog.HandlerOptions{Level: level}
+	if cfg.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o)), level
+	}
+	return slog.New(slog.NewTextHandler(w, o)), level
+}
+
+func setLevel(level *slog.LevelVar, cfg *config.Config) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
+		panic(err) // the configuration knows its values
+	}
+	level.Set(l)
+}
+
+// httpLog returns what net/http logs to. Handshakes that fail are the daily noise of a public port.
+func httpLog(logger *slog.Logger) *log.Logger { return log.New(httpWriter{logger}, "", 0) }
+
+type httpWriter struct{ log *slog.Logger }
+
+func (w httpWriter) Write(line []byte) (int, error) {
+	level := slog.LevelWarn
+	if bytes.Contains(line, []byte("TLS handshake error")) {
+		level = slog.LevelDebug
+	}
+	w.log.Log(context.Background(), level, string(bytes.TrimSpace(line)))
+	return len(line), nil
+}
+
+// logRefusals logs who was not let in. The query may have a token, so that it is never logged.
+func logRefusals(accept core.Accept, log *slog.Logger) core.Accept {
+	return func(r *core.ConnectRequest) (core.Identity, error) {
+		id, err := accept(r)
+		if err != nil {
+			log.Debug("refused", "conn", r.Transport+"/"+r.RemoteAddr, "path", r.Path, "error", err)
+		}
+		return id, err
+	}
+}
+
+// logEvents logs the lives of peers. Every connection has a number, and so has a peer that comes back on another.
+func logEvents(app *core.App, log *slog.Logger) {
+	var connections atomic.Uint64
+	app.OnOnline(func(p *core.Peer) {
+		id := connections.Add(1)
+		log.Debug("online", "peer", p, "conn", p.Conn(), "id", id)
+		p.OnDisconnect(func(code int, reason string) {
+			log.Debug("disconnected", "peer", p, "id", id, "code", code, "reason", reason)
+		})
+		p.OnReconnect(func() {
+			id = connections.Add(1)
+			log.Debug("reconnected", "peer", p, "conn", p.Conn(), "id", id)
+		})
+	})
+	app.OnOffline(func(p *core.Peer) { log.Debug("offline", "peer", p) })
+	app.OnBadMessage(func(p *core.Peer, err error) { log.Debug("bad message", "peer", p, "conn", p.Conn(), "error", err) })
+	app.OnRouteError(func(err error, req *core.Request) {
+		if _, ok := errors.AsType[*core.StatusError](err); ok {
+			return // a handler's way to say no
+		}
+		args := []any{"error", err}
+		if req != nil {
+			args = append(args, "request", req, "peer", req.Peer(), "conn", req.Peer().Conn())
+		}
+		if panicked, ok := errors.AsType[*core.PanicError](err); ok {
+			args = append(args, "stack", string(panicked.Stack))
+		}
+		log.Error("handler failed", args...)
+	})
+}

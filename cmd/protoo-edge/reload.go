@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/certificate"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
+	"github.com/protoo-go/protoo/core"
+)
+
+// hangups returns the signals that ask for a reload. Where there is nothing to read again SIGHUP ends
+// the process, as it does when the terminal is closed.
+func (s *server) hangups() chan os.Signal {
+	c := make(chan os.Signal, 1)
+	if _, files := s.source.(*certificate.Files); files || s.cfg.File != "" {
+		signal.Notify(c, syscall.SIGHUP)
+	}
+	return c
+}
+
+// reload applies what it can of the configuration as it is now. If anything is wrong with that, nothing changes.
+func (s *server) reload(load func() (*config.Config, error)) {
+	next, err := load()
+	if err != nil {
+		s.notReloaded(err)
+		return
+	}
+	if files, ok := s.source.(*certificate.Files); ok && next.TLS.Cert != "" {
+		if err := files.Load(next.TLS.Cert, next.TLS.Key); err != nil {
+			s.notReloaded(err)
+			return
+		}
+	}
+	applied, restart := s.cfg.Apply(next)
+	setLevel(s.level, s.cfg)
+	setGCPercent(s.cfg.Memory.GCPercent)
+	s.app.Set(core.SettingGracePeriod, s.cfg.Core.GracePeriod)
+	s.log.Info("configuration reloaded", "applied", describeChanges(applied))
+	if len(restart) > 0 {
+		s.log.Warn("a restart is needed for the rest", "settings", describeChanges(restart))
+	}
+}
+
+func (s *server) notReloaded(err error) {
+	if mistakes, ok := errors.AsType[config.Mistakes](err); ok {
+		for _, m := range mistakes {
+			s.log.Error("mistake in the configuration", "error", m)
+		}
+		err = errors.New("the configuration has mistakes")
+	}
+	s.log.Error("configuration not reloaded, nothing has changed", "error", err)
+}
+
+// describeChanges writes settings as "key: from -> to".
+func describeChanges(changes []config.Change) []string {
+	lines := []string{}
+	for _, c := range changes {
+		line := c.Key
+		if c.From != "" || c.To != "" {
+			line += ": " + c.From + " -> " + c.To
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
