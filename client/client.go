@@ -27,8 +27,8 @@ type Client struct {
 // server is whom the application takes the other side for.
 var server = core.Identity{Username: "server", UUID: "server"}
 
-// Dial connects to the server at a URL whose scheme is ws, wss or http, and returns when the client is
-// connected. It fails when the first attempt does, unless [Options.WaitForServer] is set; a server that refuses
+// Dial connects to the server at a URL, over WebSocket if its scheme is ws, wss or http, over WebTransport if it is https, and
+// returns when the client is connected. It fails when the first attempt does, unless [Options.WaitForServer] is set; a server that refuses
 // the client does it with a [*core.StatusError]. ctx bounds only this wait.
 func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 	u, err := url.Parse(rawURL)

@@ -81,10 +81,9 @@ func TestDial(t *testing.T) {
 		<-c.Done()
 	})
 	for url, want := range map[string]string{
-		"https://example.com": "WebTransport (https) is not supported yet; use wss",
-		"ftp://example.com":   `unknown scheme "ftp", want ws or wss`,
-		"example.com":         `unknown scheme "", want ws or wss`,
-		":":                   `parse ":": missing protocol scheme`,
+		"ftp://example.com": `unknown scheme "ftp", want ws, wss or https`,
+		"example.com":       `unknown scheme "", want ws, wss or https`,
+		":":                 `parse ":": missing protocol scheme`,
 	} {
 		if _, err := client.Dial(t.Context(), url, client.Options{}); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", url, err, want)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/transports/websocket"
+	"github.com/protoo-go/protoo/transports/webtransport"
 )
 
 // A Conn is a connection that a transport has dialed.
@@ -31,13 +33,15 @@ type Options struct {
 	// connection, MaxTransactions, Timeout and so on. TrustSender, DropWhenSlow and GracePeriod are set by Dial.
 	App core.Options
 
-	Header     http.Header // for the handshake, such as Authorization
-	TLS        *tls.Config // for wss
-	MaxMessage int         // bytes of the longest message that the server may send; default 64 KiB
-	QueueSize  int         // bytes that may wait to be written; default 1 MiB
+	Header http.Header // for the handshake, such as Authorization
+	TLS    *tls.Config // for wss and https
+	// CertificateHashes are, for https, the certificates that the server may have: see webtransport.DialOptions.
+	CertificateHashes [][sha256.Size]byte
+	MaxMessage        int // bytes of the longest message that the server may send; default 64 KiB
+	QueueSize         int // bytes that may wait to be written; default 1 MiB
 	// Dial replaces the dialer that goes with the URL's scheme, for other transports and for
 	// tokens that expire: it is called for every attempt. The context ends with the attempt, not
-	// with the connection. The four options above are then its own business.
+	// with the connection. The five options above are then its own business.
 	Dial func(ctx context.Context, url string) (Conn, error)
 	// DialTimeout bounds each attempt to connect. Default 10 s.
 	DialTimeout time.Duration
@@ -92,13 +96,21 @@ func (b *Backoff) delay(attempt int) time.Duration {
 // dialer returns what connects to URLs like u, whose scheme it may change.
 func dialer(u *url.URL, o Options) (func(context.Context, string) (Conn, error), error) {
 	switch u.Scheme {
+	case "https":
+		return func(ctx context.Context, url string) (Conn, error) {
+			return webtransport.Dial(ctx, url, webtransport.DialOptions{
+				Header:            o.Header,
+				TLS:               o.TLS,
+				CertificateHashes: o.CertificateHashes,
+				MaxMessage:        o.MaxMessage,
+				QueueSize:         o.QueueSize,
+			})
+		}, nil
 	case "ws", "wss":
 	case "http":
 		u.Scheme = "ws"
-	case "https":
-		return nil, fmt.Errorf("WebTransport (https) is not supported yet; use wss")
 	default:
-		return nil, fmt.Errorf("unknown scheme %q, want ws or wss", u.Scheme)
+		return nil, fmt.Errorf("unknown scheme %q, want ws, wss or https", u.Scheme)
 	}
 	return func(ctx context.Context, url string) (Conn, error) {
 		return websocket.Dial(ctx, url, websocket.DialOptions{

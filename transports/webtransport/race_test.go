@@ -1,0 +1,5 @@
+//go:build race
+
+package webtransport
+
+func init() { raceEnabled = true }
