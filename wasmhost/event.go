@@ -1,0 +1,264 @@
+package wasmhost
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/protoo-go/protoo/core"
+)
+
+// event is what an instance is told of. It is part of the instance, so that telling allocates nothing.
+type event struct {
+	kind        Event
+	token       uint64 // of the request or connection that it is about; see pending
+	req         *core.Request
+	res         *core.Response
+	peer        *core.Peer
+	connect     *core.ConnectRequest
+	carry       []byte
+	correlation uint64
+	name        string // of a notification
+	data        core.JSON
+}
+
+// has tells whether a field can belong to an event.
+func (e Event) has(f field) bool {
+	switch e {
+	case EventRequest:
+		return f >= fieldMethod && f <= fieldProperty || f == fieldID
+	case EventResponse:
+		// Path, params and properties may be changing hands when the response is sent.
+		return f == fieldMethod || f == fieldID || f == fieldSender || f == fieldPeer || f == fieldPeerData ||
+			f == fieldStatus || f == fieldReason || f == fieldData
+	case EventReply:
+		return f == fieldPeer || f == fieldPeerData || f == fieldStatus || f == fieldReason || f == fieldData
+	case EventOnline, EventOffline:
+		return f == fieldPeer || f == fieldPeerData
+	case EventNotification:
+		return f == fieldMethod || f == fieldData
+	case EventConfiguration:
+		return f == fieldData
+	case EventReturned:
+		return f == fieldEnded
+	case EventConnect:
+		return f == fieldPath || f >= fieldQuery && f <= fieldSecure
+	}
+	return false
+}
+
+// of returns the peer that the event is about, or nil.
+func (e *event) of() *core.Peer {
+	switch {
+	case e.kind == EventReply:
+		return e.res.Peer()
+	case e.req != nil:
+		return e.req.Peer()
+	}
+	return e.peer
+}
+
+// app returns the application in which the event has happened, or nil.
+func (e *event) app() *core.App {
+	if e.req != nil {
+		return e.req.App()
+	}
+	if p := e.of(); p != nil {
+		return p.App()
+	}
+	return nil
+}
+
+// text returns the value of a field that is text, and whether there is one. Fields that do not belong to the
+// event have none.
+func (e *event) text(f field, key string) (string, bool) {
+	if !e.kind.has(f) {
+		return "", false
+	}
+	switch f {
+	case fieldMethod:
+		if e.req == nil {
+			return e.name, true
+		}
+		return e.req.Method(), true
+	case fieldPath:
+		if e.req == nil {
+			return e.connect.Path, true
+		}
+		return e.req.Path(), true
+	case fieldBase:
+		return e.req.BasePath(), true
+	case fieldParam:
+		v := e.req.Param(key)
+		return v, v != ""
+	case fieldData:
+		d := e.body()
+		return string(d), d != ""
+	case fieldSender:
+		s := e.req.Sender()
+		return string(s), s != ""
+	case fieldID:
+		return e.req.ID(), true
+	case fieldPeer:
+		return e.peerText(key)
+	case fieldPeerData:
+		if p := e.of(); p != nil {
+			return jsonText(p.Data().Get(key))
+		}
+	case fieldProperty:
+		return jsonText(e.req.Get(key))
+	case fieldReason:
+		return e.res.Reason(), true
+	case fieldQuery:
+		v, ok := e.connect.Query[key]
+		return e.connect.QueryValue(key), ok && len(v) > 0
+	case fieldHeader:
+		v, ok := e.connect.Header[key]
+		return e.connect.HeaderValue(key), ok && len(v) > 0
+	case fieldOrigin:
+		return e.connect.Origin, e.connect.Origin != ""
+	case fieldRemote:
+		return e.connect.RemoteAddr, true
+	case fieldTransport:
+		return e.connect.Transport, true
+	}
+	return "", false
+}
+
+func (e *event) body() core.JSON {
+	switch {
+	case e.res != nil:
+		return e.res.Data()
+	case e.req != nil:
+		return e.req.Data()
+	}
+	return e.data
+}
+
+func (e *event) peerText(key string) (string, bool) {
+	p := e.of()
+	if p == nil {
+		return "", false
+	}
+	switch key {
+	case "username":
+		return p.Username(), true
+	case "uuid":
+		return p.UUID(), true
+	case "address":
+		if c := p.Conn(); c != nil {
+			return c.String(), true
+		}
+	}
+	return "", false
+}
+
+// number returns the value of a field that is a number.
+func (e *event) number(f field) (uint32, bool) {
+	switch {
+	case !e.kind.has(f):
+		return 0, false
+	case f == fieldStatus:
+		return uint32(e.res.Status()), true
+	case f == fieldSecure && e.connect.Secure, f == fieldEnded && e.req.Ended():
+		return 1, true
+	}
+	return 0, f == fieldSecure || f == fieldEnded
+}
+
+// write puts the event into a frame, with the fields that the module wants.
+func (e *event) write(w *frameWriter, push []wanted) {
+	for i := range push {
+		e.push(w, push[i].field, push[i].key)
+	}
+	if len(e.carry) > 0 {
+		w.addBytes(fieldCarry, e.carry)
+	}
+	if e.kind == EventReply || e.kind == EventTimer {
+		w.addUint64(fieldCorrelation, e.correlation)
+	}
+}
+
+func (e *event) push(w *frameWriter, f field, key string) {
+	switch {
+	case f == fieldStatus || f == fieldSecure || f == fieldEnded:
+		if n, ok := e.number(f); ok {
+			w.addUint32(f, n)
+		}
+	case f == fieldPeer:
+		if p := e.of(); p != nil {
+			w.add(f, p.Username(), p.UUID())
+		}
+	case f == fieldQuery || f == fieldHeader:
+		e.pushValues(w, f, key)
+	case key == "" && f.keyed():
+		e.pushAll(w, f)
+	default:
+		if v, ok := e.text(f, key); ok {
+			w.add(f, key, v)
+		}
+	}
+}
+
+// pushValues writes what can have several values under one key, each as a field of its own.
+func (e *event) pushValues(w *frameWriter, f field, key string) {
+	all := e.connect.Query
+	if f == fieldHeader {
+		all = e.connect.Header
+	}
+	if key != "" {
+		for _, v := range all[key] {
+			w.add(f, key, v)
+		}
+		return
+	}
+	for _, k := range sortedKeys(all) {
+		for _, v := range all[k] {
+			w.add(f, k, v)
+		}
+	}
+}
+
+func (e *event) pushAll(w *frameWriter, f field) {
+	if f == fieldParam {
+		all := e.req.Params()
+		for _, k := range sortedKeys(all) {
+			w.add(f, k, all[k])
+		}
+		return
+	}
+	var all map[string]any
+	if f == fieldProperty {
+		all = e.req.Values()
+	} else if p := e.of(); p != nil {
+		all = p.Data().Map()
+	}
+	for _, k := range sortedKeys(all) {
+		if v, ok := jsonText(all[k]); ok {
+			w.add(f, k, v)
+		}
+	}
+}
+
+// jsonText encodes a value that the application has stored. What is nil, or cannot be encoded, is not there for modules.
+func jsonText(v any) (string, bool) {
+	switch v := v.(type) {
+	case nil:
+		return "", false
+	case core.JSON:
+		return string(v), v != ""
+	case json.RawMessage:
+		return string(v), len(v) > 0
+	case bool:
+		if v {
+			return "true", true
+		}
+		return "false", true
+	}
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(v) != nil {
+		return "", false
+	}
+	return strings.TrimSuffix(b.String(), "\n"), true
+}

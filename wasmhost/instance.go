@@ -1,0 +1,252 @@
+package wasmhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/protoo-go/protoo/wasmhost/meter"
+)
+
+// An instance is a module's memory with what is needed to run it. One goroutine at a time has it, the one
+// that took it from the pool. It is the context of the calls into the module, which is how host
+// functions find it.
+type instance struct {
+	context.Context // context.Background
+
+	version *version
+	mod     api.Module
+	memory  api.Memory
+	on      api.Function
+	fuel    api.MutableGlobal
+	budget  meter.Budget
+	stack   [2]uint64
+	ptr     uint32 // the module's buffer
+	cap     uint32
+	began   time.Time // monotonic time counts from here
+
+	busy atomic.Bool
+	dead bool // guarded by the pool's lock
+
+	event   event
+	writer  frameWriter
+	strs    interner
+	outbox  []message
+	scratch []byte // for values on their way into the module
+	line    []byte // what the module has printed of an unfinished line
+}
+
+// instantiate makes an instance: the module's start function and _initialize run, then protoo_init, then
+// it gets its settings.
+func (v *version) instantiate() (*instance, error) {
+	in := &instance{Context: context.Background(), version: v, began: time.Now()}
+	in.strs.seed = maphash.MakeSeed()
+	in.budget.Total = v.limits.InitFuel
+	mod, err := v.runtime.InstantiateModule(in, v.compiled, v.config)
+	if err != nil {
+		return nil, err
+	}
+	in.mod, in.memory = mod, mod.Memory()
+	in.on = mod.ExportedFunction(exportOn)
+	in.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
+	if err := in.initialize(); err != nil {
+		_ = mod.Close(in) // the error that counts is err
+		return nil, err
+	}
+	return in, nil
+}
+
+var moduleConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions(exportStart)
+
+func (in *instance) initialize() error {
+	res, err := in.mod.ExportedFunction(exportInit).Call(in, uint64(in.version.plan.capabilities))
+	if err != nil {
+		return err
+	}
+	if err := in.setBuffer(res[0]); err != nil {
+		return err
+	}
+	if in.version.plan.events[EventConfiguration] {
+		in.event.kind, in.event.data = EventConfiguration, in.version.settings
+		if err := in.tell(); err != nil {
+			return err
+		}
+	}
+	in.version.module.stats.fuel.Add(uint64(in.budget.Used(int64(in.fuel.Get()))))
+	in.outbox = nil
+	return nil
+}
+
+// tell runs an event that the module can only agree with or refuse. The fuel is what there is.
+func (in *instance) tell() error {
+	r, err := in.call()
+	if err != nil {
+		return err
+	}
+	var o outcome
+	if err := in.read(r, &o); err != nil {
+		return err
+	}
+	if o.action == actionError {
+		return fmt.Errorf("the module refuses its %v: %w", in.event.kind, o.err())
+	}
+	return nil
+}
+
+// setBuffer takes a pointer and a size, as protoo_init and protoo_buffer return them.
+func (in *instance) setBuffer(v uint64) error {
+	ptr, size := uint32(v>>32), uint32(v)
+	size = min(size, uint32(in.version.limits.Frame))
+	if _, ok := in.memory.Read(ptr, size); !ok || size < frameHead {
+		return fmt.Errorf("buffer of %d bytes at %d: %w", size, ptr, errAccess)
+	}
+	in.ptr, in.cap = ptr, size
+	return nil
+}
+
+// run tells the module of the event, with fresh fuel.
+func (in *instance) run() (result, error) {
+	in.budget.Total = in.version.fuel
+	in.fuel.Set(uint64(in.budget.Start()))
+	r, err := in.call()
+	in.version.module.stats.fuel.Add(uint64(in.budget.Used(int64(in.fuel.Get()))))
+	return r, err
+}
+
+// call writes the event's frame and calls the module.
+func (in *instance) call() (result, error) {
+	if in.event.token == 0 {
+		in.event.token = newToken()
+	}
+	size, err := in.writeFrame()
+	if err != nil {
+		return 0, err
+	}
+	in.stack[0], in.stack[1] = uint64(in.event.kind), uint64(size)
+	if err := in.on.CallWithStack(in, in.stack[:]); err != nil {
+		return 0, err
+	}
+	return result(in.stack[0]), nil
+}
+
+// newToken returns a name for a request that cannot be guessed. The runtime's generator is ChaCha8.
+func newToken() uint64 {
+	for {
+		if t := rand.Uint64(); t != 0 {
+			return t
+		}
+	}
+}
+
+func (in *instance) writeFrame() (int, error) {
+	for attempt := 0; ; attempt++ {
+		buf, ok := in.memory.Read(in.ptr, in.cap)
+		if !ok {
+			return 0, errAccess
+		}
+		in.writer.begin(buf)
+		in.event.write(&in.writer, in.version.plan.push[in.event.kind])
+		size := in.writer.end(in.event.token)
+		in.writer.buf = nil
+		if size <= len(buf) {
+			return size, nil
+		}
+		if attempt > 0 || size > in.version.limits.Frame {
+			return 0, &tooLargeError{size, min(len(buf), in.version.limits.Frame)}
+		}
+		grow := in.mod.ExportedFunction(exportBuffer)
+		if grow == nil {
+			return 0, &tooLargeError{size, len(buf)}
+		}
+		res, err := grow.Call(in, uint64(size))
+		if err != nil {
+			return 0, err
+		}
+		if err := in.setBuffer(res[0]); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// tooLargeError says that an event's frame does not fit. The instance is as good as before.
+type tooLargeError struct{ size, limit int }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("frame of %d bytes, the module takes %d", e.size, e.limit)
+}
+
+// badResultError says that a module returned what is not a result.
+type badResultError struct{ err error }
+
+func (e *badResultError) Error() string { return e.err.Error() }
+func (e *badResultError) Unwrap() error { return e.err }
+
+func badResult(format string, args ...any) error { return &badResultError{fmt.Errorf(format, args...)} }
+
+// read takes a result and the frame that belongs to it. What of the outcome is not a string is part of the module's
+// memory, and valid as long as the caller has the instance.
+func (in *instance) read(r result, o *outcome) error {
+	o.action = r.action()
+	flags := r.flags()
+	switch {
+	case o.action >= numActions:
+		return badResult("action %d is not known", o.action)
+	case flags&^knownFlags != 0:
+		return badResult("flags %#x are not known", flags&^knownFlags)
+	}
+	o.watch, o.changes, o.told = flags&flagWatch != 0, flags&flagChanges != 0, flags&flagReturned != 0
+	size := r.length()
+	if size == 0 {
+		if o.changes || o.action == actionReply {
+			return badResult("the result has no frame")
+		}
+		return nil
+	}
+	if size > in.cap {
+		return badResult("frame of %d bytes in a buffer of %d", size, in.cap)
+	}
+	frame, ok := in.memory.Read(in.ptr, size)
+	if !ok {
+		return errAccess
+	}
+	if err := o.read(frame, in.version.limits.Carry, &in.strs); err != nil {
+		return &badResultError{err}
+	}
+	return nil
+}
+
+// reset forgets the event, so that an idle instance keeps nothing of it alive.
+func (in *instance) reset() {
+	in.event = event{}
+}
+
+func (in *instance) close() { _ = in.mod.Close(in) } // only a file system could fail here, and there is none
+
+// charge takes the cost of a host function's own work from the module's fuel, so that calling the host
+// is no way around the limit. What is missing is noticed at the module's next check.
+func (in *instance) charge(units int64) {
+	if in.fuel == nil { // in the middle of being made
+		in.budget.Total -= units
+		return
+	}
+	in.fuel.Set(in.fuel.Get() - uint64(units))
+}
+
+// slice returns a part of a module's memory, or ends the call.
+func slice(mod api.Module, ptr, size uint64) []byte {
+	b, ok := mod.Memory().Read(uint32(ptr), uint32(size))
+	if !ok {
+		panic(errAccess)
+	}
+	return b
+}
+
+// survives tells whether an instance is as good as before after a call has failed with err.
+func survives(err error) bool { return err == nil || errors.As(err, new(*tooLargeError)) }

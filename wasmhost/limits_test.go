@@ -1,0 +1,263 @@
+package wasmhost
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/protoo-go/protoo/core"
+)
+
+func TestBufferGrows(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest).push("data"), cap: 64, pages: 3}
+	g.buffer = seq(local(0), extend, num64(65536<<32), or64)
+	g.on = seq(num(65536), load(65536), drop, drop, g.give(actionNext, 0, nil))
+	r.app.Use("/", r.load(g).Handle)
+	r.app.All("/a", last)
+	alice := r.dial("alice", "1")
+	long := fmt.Sprintf("%q", strings.Repeat("x", 1000))
+	alice.ask("/a", "1", long)
+	alice.want(t, fmt.Sprintf(`{"status":200,"reason":"/a","id":"1","data":%s}`, long))
+}
+
+func TestBufferTooSmall(t *testing.T) {
+	sim(t, func(t *testing.T, r *rig) {
+		g := &guest{manifest: manifest(EventRequest).push("data"), cap: 64}
+		g.on = g.give(actionNext, 0, nil)
+		m := r.load(g)
+		r.app.Use("/", m.Handle)
+		r.app.All("/a", last)
+		alice := r.dial("alice", "1")
+		for range 2 * breakAfter { // does not count as the module's failure
+			alice.ask("/a", "1", fmt.Sprintf("%q", strings.Repeat("x", 100)))
+			alice.want(t, `{"status":500,"reason":"module test 1: limit at event request: frame of 128 bytes, the module takes 64","id":"1"}`)
+		}
+		alice.ask("/a", "2", `"short"`)
+		alice.want(t, `{"status":200,"reason":"/a","id":"2","data":"short"}`)
+		if s := m.Stats(); s.Failures[KindLimit] != 2*breakAfter || s.Made != 1 {
+			t.Errorf("%v failures, %d instances made", s.Failures, s.Made)
+		}
+	})
+}
+
+func TestBreaker(t *testing.T) {
+	sim(t, func(t *testing.T, r *rig) {
+		g := &guest{manifest: manifest(EventRequest).push("data")}
+		// Traps unless the data is a single character: then the frame has 16+8+4 bytes.
+		g.on = seq(local(1), num(28), ne, ifThen, unreachable, end, g.give(actionNext, 0, nil))
+		m := r.load(g, func(o *ModuleOptions) { o.Limits.Restarts = 100 })
+		r.app.Use("/", m.Handle)
+		r.app.All("/a", last)
+		alice := r.dial("alice", "1")
+		ask := func(data string, status int) {
+			t.Helper()
+			alice.ask("/a", "1", data)
+			if got := alice.take(); len(got) != 1 || !strings.HasPrefix(got[0], fmt.Sprintf(`{"status":%d,`, status)) {
+				t.Errorf("%v: got %q, want %d", time.Now(), got, status)
+			}
+		}
+		for range breakAfter - 1 {
+			ask("10000", 500)
+		}
+		ask("1", 200) // in a row, that is
+		for range breakAfter {
+			ask("10000", 500)
+		}
+		ask("1", 503)
+		if s := m.Stats(); !s.Broken || s.Skipped != 1 {
+			t.Errorf("broken %v, skipped %d", s.Broken, s.Skipped)
+		}
+		time.Sleep(time.Second)
+		ask("10000", 500) // one try
+		ask("1", 503)
+		time.Sleep(time.Second)
+		ask("1", 503)
+		time.Sleep(time.Second)
+		ask("1", 200)
+		ask("1", 200)
+		if s := m.Stats(); s.Broken {
+			t.Error("still broken")
+		}
+	})
+}
+
+func TestSkip(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest, EventConnect)}
+	g.on = unreachable
+	m := r.load(g, func(o *ModuleOptions) { o.OnError = Skip })
+	r.app.Use("/", m.Handle)
+	r.app.All("/a", last)
+	alice := r.dial("alice", "1")
+	for range 2 * breakAfter {
+		alice.ask("/a", "1", `1`)
+		alice.want(t, `{"status":200,"reason":"/a","id":"1","data":1}`)
+	}
+	id, err := m.Accept(func(*core.ConnectRequest) (core.Identity, error) {
+		return core.Identity{Username: "behind", UUID: "1"}, nil
+	})(&core.ConnectRequest{})
+	if err != nil || id.Username != "behind" {
+		t.Errorf("got %v, %v", id, err)
+	}
+}
+
+func TestRestartsAreLimited(t *testing.T) {
+	sim(t, func(t *testing.T, r *rig) {
+		g := &guest{manifest: manifest(EventRequest, EventNotification)}
+		g.on = seq(onEvent(EventRequest, unreachable))
+		m := r.load(g, func(o *ModuleOptions) { o.Limits.Restarts, o.Limits.Instances = 3, 1 })
+		r.app.Use("/", m.Handle)
+		alice := r.dial("alice", "1")
+		for range breakAfter - 1 {
+			alice.ask("/a", "1", `1`)
+		}
+		if s := m.Stats(); s.Made != 4 || s.Failures[KindTrap] != 4 {
+			t.Errorf("%d made, failures %v", s.Made, s.Failures)
+		}
+		alice.take()
+		alice.ask("/a", "1", `1`)
+		alice.want(t, `{"status":503,"reason":"service unavailable","id":"1"}`)
+		time.Sleep(time.Second)
+		alice.ask("/a", "1", `1`)
+		if s := m.Stats(); s.Made != 5 {
+			t.Errorf("%d made, want one more", s.Made)
+		}
+	})
+}
+
+func TestKV(t *testing.T) {
+	sim(t, func(t *testing.T, r *rig) {
+		g := &guest{manifest: manifest(EventRequest).can(KV, Async)}
+		key := g.put([]byte("k"))
+		add, cas, get := g.call("kv_add"), g.call("kv_cas"), g.call("kv_get")
+		value := g.put([]byte("value"))
+		g.on = seq(
+			num(key), num(1), num64(3), num64(1000), num(8), add, drop, // the sum goes to 8
+			num(value), num(5), num(0), num(-1), num(value), num(5), num64(0), cas, drop,
+			store(16, num(value), num(5), num(24), num(40), get), // the length goes to 16, the value to 24
+			// Answer with the sum as the status.
+			store(bufferAt, num(frameHead+12)), store(bufferAt+4, num(1|1<<16)),
+			store(bufferAt+16, num(int(fieldStatus))), store(bufferAt+20, num(4)), store(bufferAt+24, num(197), load(8), add32, load(16), add32),
+			num64(int64(frameHead+12)<<32|int64(actionReply)), ret,
+		)
+		m := r.load(g)
+		r.app.Use("/", m.Handle)
+		alice := r.dial("alice", "1")
+		for _, want := range []int{205, 208, 211} {
+			alice.ask("/a", "1", "1")
+			alice.want(t, fmt.Sprintf(`{"status":%d,"reason":"","id":"1"}`, want))
+		}
+		if s := m.Stats(); s.KV.Keys != 2 {
+			t.Errorf("%+v", s.KV)
+		}
+		time.Sleep(time.Second)
+		alice.ask("/a", "1", "1")
+		alice.want(t, `{"status":205,"reason":"","id":"1"}`)
+	})
+}
+
+var add32 = add
+
+func TestLogLimits(t *testing.T) {
+	sim(t, func(t *testing.T, r *rig) {
+		var entries []LogEntry
+		r.host.options.OnLog = func(e LogEntry) { entries = append(entries, e) }
+		g := &guest{manifest: manifest(EventRequest).can(Log)}
+		line := g.put(append(bytes.Repeat([]byte("a\x1b\xff"), 1000), "\n"...))
+		log := g.call("log")
+		g.on = seq(
+			num(500), assign(2),
+			loop, num(99), num(line), num(3000), log, local(2), num(1), sub, []byte{0x22, 2}, againIf, end,
+			g.give(actionReply, 0, frame(text(fieldReason, "logged"))))
+		m := r.load(g)
+		r.app.Use("/", m.Handle)
+		alice := r.dial("alice", "1")
+		alice.ask("/a", "1", "1")
+		alice.want(t, `{"status":200,"reason":"logged","id":"1"}`)
+		if len(entries) != 100 || m.Stats().LogDropped != 400 {
+			t.Fatalf("%d lines, %d dropped", len(entries), m.Stats().LogDropped)
+		}
+		if e := entries[0]; e.Level != LogError || len(e.Text) > 3*1024 || !strings.HasPrefix(e.Text, "a \uFFFDa ") {
+			t.Errorf("level %d, %d bytes, %.10q", e.Level, len(e.Text), e.Text)
+		}
+		time.Sleep(10 * time.Millisecond)
+		alice.ask("/a", "2", "1")
+		if len(entries) != 101 || entries[100].Dropped != 400 {
+			t.Errorf("%d lines, the last says that %d were dropped", len(entries), entries[len(entries)-1].Dropped)
+		}
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest).can(Metrics)}
+	name := g.put([]byte("seenlast"))
+	metric := g.call("metric")
+	g.on = seq(
+		num(name), num(4), num(0), num64(2), metric, drop,
+		num(name+4), num(4), num(1), num64(-5), metric, drop,
+		num(name), num(8), num(1), num64(1), metric, drop, // one name too many
+	)
+	m := r.load(g, func(o *ModuleOptions) { o.Limits.Counters = 2 })
+	r.app.Use("/", m.Handle)
+	alice := r.dial("alice", "1")
+	alice.ask("/a", "1", "1")
+	alice.ask("/a", "2", "1")
+	if got, want := fmt.Sprint(m.Stats().Counters), "map[last:-5 seen:4]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// Fuel does not depend on how often others run, and an event has no more than it is given.
+func TestFuel(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest)}
+	g.on = seq(num(1000), assign(2), loop, local(2), num(1), sub, []byte{0x22, 2}, againIf, end, g.give(actionNext, 0, nil))
+	m := r.load(g)
+	r.app.Use("/", m.Handle)
+	r.app.All("/a", last)
+	alice := r.dial("alice", "1")
+	used := func() uint64 {
+		before := m.Stats().Fuel
+		alice.ask("/a", "1", "1")
+		return m.Stats().Fuel - before
+	}
+	first := used()
+	if first < 1000 || first > 100_000 {
+		t.Errorf("1,000 rounds use %d", first)
+	}
+	for range 5 {
+		if n := used(); n != first {
+			t.Errorf("then it uses %d, first %d", n, first)
+		}
+	}
+}
+
+// All that wait for the only instance get it, one after the other.
+func TestQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		g := &guest{manifest: manifest(EventNotification).on(Single)}
+		m := r.load(g, func(o *ModuleOptions) { o.Limits.Queue = 3 })
+		v := m.current.Load()
+		in, err := v.pool.take(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			go func() { r.log.add("%v", m.Notify("a", "")) }()
+			synctest.Wait()
+		}
+		if n := m.Stats().Waiting; n != 3 {
+			t.Errorf("%d wait, want 3", n)
+		}
+		r.log.add("%v", m.Notify("a", ""))
+		v.put(in)
+		synctest.Wait()
+		r.log.want(t, "module test 1: unavailable at event notification: too many events wait for an instance: 503 service unavailable", "<nil>", "<nil>", "<nil>")
+	})
+}

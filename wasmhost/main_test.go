@@ -1,0 +1,9 @@
+package wasmhost
+
+import (
+	"testing"
+
+	"github.com/protoo-go/protoo/core/coretest"
+)
+
+func TestMain(m *testing.M) { coretest.Main(m) }

@@ -1,0 +1,316 @@
+package wasmhost
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/protoo-go/protoo/core"
+)
+
+// A message is something that a module has asked for while it was told of an event. It is done when the module
+// has returned: what fails has done nothing, and nothing waits while an instance is taken.
+type message struct {
+	kind        messageKind
+	token       uint64 // of the event, or of what is completed
+	peer        *core.Peer
+	req         *core.Request
+	code        int
+	reason      string
+	correlation uint64
+	carry       []byte
+	delay       time.Duration
+	turn        *turn
+}
+
+type messageKind uint8
+
+const (
+	sendMessage messageKind = iota
+	closeMessage
+	completeMessage
+	timerMessage
+)
+
+// full tells whether the event has asked for all that it may. It is looked at before anything is copied.
+func (in *instance) full() bool {
+	in.charge(costSend)
+	return len(in.outbox) >= in.version.limits.Outbox
+}
+
+// post adds a message, and returns what the host function returns.
+func (in *instance) post(m message) uint64 {
+	in.outbox = append(in.outbox, m)
+	return 0
+}
+
+// flush does what the module has asked for. req is the request that the event was about, if it was about one.
+func (v *version) flush(t *turn, req *core.Request) {
+	for i := range t.outbox {
+		m := &t.outbox[i]
+		switch m.kind {
+		case sendMessage:
+			v.send(t.in, m)
+		case closeMessage:
+			_ = m.peer.Close(m.code, m.reason) // the code has been checked
+		case timerMessage:
+			v.startTimer(t.in, m)
+		case completeMessage:
+			v.complete(t, m, req)
+		}
+	}
+	t.outbox = nil
+}
+
+// peer_send(frame, frame_len)
+func hostPeerSend(in *instance, mod api.Module, s []uint64) {
+	if in.full() {
+		s[0] = code(codeLimit)
+		return
+	}
+	var o outcome
+	frame := slice(mod, s[0], s[1])
+	in.charge(int64(len(frame) / costBytes))
+	method, correlation, timeout, err := in.readMessage(frame, &o)
+	if err != nil || !o.hasPeer || !o.hasPath {
+		s[0] = code(codeInvalid)
+		return
+	}
+	peer := in.findPeer(o.peer)
+	if peer == nil {
+		s[0] = code(codeAbsent)
+		return
+	}
+	req := core.NewRequest(method, o.path, o.data)
+	req.SetTimeout(timeout)
+	if o.sender != "" && req.SetSender(o.sender) != nil {
+		s[0] = code(codeInvalid)
+		return
+	}
+	s[0] = in.post(message{
+		kind: sendMessage, token: in.event.token, peer: peer, req: req,
+		correlation: correlation, carry: append([]byte(nil), o.carry...),
+	})
+}
+
+// readMessage reads a frame with the fields that only messages have.
+func (in *instance) readMessage(frame []byte, o *outcome) (method string, correlation uint64, timeout time.Duration, err error) {
+	var r frameReader
+	if err = r.begin(frame); err != nil {
+		return "", 0, 0, err
+	}
+	for {
+		f, ok, err := r.next()
+		if err != nil || !ok {
+			return method, correlation, timeout, err
+		}
+		switch {
+		case f.id == fieldMethod:
+			method = in.strs.text(f.val)
+		case f.id == fieldCorrelation && len(f.val) == 8:
+			correlation = binary.LittleEndian.Uint64(f.val)
+		case f.id == fieldTimeout && len(f.val) == 4:
+			timeout = time.Duration(binary.LittleEndian.Uint32(f.val)) * time.Millisecond
+		case f.id == fieldCorrelation || f.id == fieldTimeout:
+			return "", 0, 0, errFrameShort
+		case f.id == fieldStatus && len(f.val) == 4: // a close code, which is no status
+			o.status = int(binary.LittleEndian.Uint32(f.val))
+		default:
+			if err := o.set(f, in.version.limits.Carry, &in.strs); err != nil {
+				return "", 0, 0, err
+			}
+		}
+	}
+}
+
+// findPeer returns a peer by its name; without a uuid the user's first device.
+func (in *instance) findPeer(name peerName) (found *core.Peer) {
+	app := in.app()
+	if app == nil || name.username == "" {
+		return nil
+	}
+	if name.uuid != "" {
+		return app.Peer(name.username, name.uuid)
+	}
+	n := app.Peers(name.username, "", func(p *core.Peer) {
+		if found == nil {
+			found = p
+		}
+	})
+	in.charge(int64(n) * costPeer)
+	return found
+}
+
+func (v *version) send(in *instance, m *message) {
+	if !v.plan.events[EventReply] {
+		m.peer.Send(m.req)
+		return
+	}
+	stats := &v.module.stats
+	if stats.sends.Add(1) > int64(v.limits.Sends) || !v.hold() {
+		stats.sends.Add(-1)
+		m.peer.Send(m.req) // it goes out, but the module will not hear of it
+		return
+	}
+	token, correlation, carry := m.token, m.correlation, m.carry
+	m.peer.Send(m.req).OnResponse(func(res *core.Response) {
+		v.follow(in, event{kind: EventReply, token: token, correlation: correlation, carry: carry, res: res})
+		if !res.IsProvisional() {
+			stats.sends.Add(-1)
+			v.release()
+		}
+	})
+}
+
+// peer_close(frame, frame_len)
+func hostPeerClose(in *instance, mod api.Module, s []uint64) {
+	if in.full() {
+		s[0] = code(codeLimit)
+		return
+	}
+	var o outcome
+	frame := slice(mod, s[0], s[1])
+	_, _, _, err := in.readMessage(frame, &o)
+	if err != nil || !o.hasPeer || o.status != 0 && !core.ValidCloseCode(o.status) {
+		s[0] = code(codeInvalid)
+		return
+	}
+	peer := in.findPeer(o.peer)
+	if peer == nil {
+		s[0] = code(codeAbsent)
+		return
+	}
+	s[0] = in.post(message{kind: closeMessage, peer: peer, code: o.status, reason: o.reason})
+}
+
+// complete(token, action, frame, frame_len)
+func hostComplete(in *instance, mod api.Module, s []uint64) {
+	if in.full() {
+		s[0] = code(codeLimit)
+		return
+	}
+	token := s[0]
+	t := &turn{token: token}
+	t.action, t.changes = action(min(uint32(s[1]), uint32(numActions))), true
+	if t.action == actionPending || t.action >= numActions {
+		s[0] = code(codeInvalid)
+		return
+	}
+	if size := uint32(s[3]); size > 0 {
+		frame := slice(mod, s[2], s[3])
+		in.charge(int64(size / costBytes))
+		if t.read(frame, in.version.limits.Carry, &in.strs) != nil {
+			s[0] = code(codeInvalid)
+			return
+		}
+		t.carry, t.hasCarry = nil, false
+	}
+	provisional := t.action == actionReply && t.status != 0 && t.status < 200
+	switch {
+	case token == in.event.token && in.event.req != nil && in.event.kind != EventResponse:
+		if !provisional {
+			s[0] = code(codeInvalid) // what to do with it is what the event's result says
+			return
+		}
+	case !in.version.pending.has(token):
+		s[0] = code(codeAbsent)
+		return
+	}
+	s[0] = in.post(message{kind: completeMessage, token: token, turn: t})
+}
+
+// progress(frame, frame_len): a provisional response to the request that the event is about.
+func hostProgress(in *instance, mod api.Module, s []uint64) {
+	if in.full() {
+		s[0] = code(codeLimit)
+		return
+	}
+	t := &turn{token: in.event.token}
+	t.action = actionReply
+	frame := slice(mod, s[0], s[1])
+	in.charge(int64(len(frame) / costBytes))
+	if t.read(frame, in.version.limits.Carry, &in.strs) != nil || t.status < 100 || t.status >= 200 {
+		s[0] = code(codeInvalid)
+		return
+	}
+	t.carry, t.hasCarry = nil, false
+	s[0] = in.post(message{kind: completeMessage, token: t.token, turn: t})
+}
+
+// complete does with a request what a module has said about it while it was told of something else, or
+// sends a provisional response to the request at hand.
+func (v *version) complete(now *turn, m *message, req *core.Request) {
+	t := m.turn
+	if t.action == actionReply && t.status != 0 && t.status < 200 {
+		if m.token != now.token || req == nil {
+			v.pending.mu.Lock()
+			k := v.pending.all[m.token]
+			v.pending.mu.Unlock()
+			if k == nil || k.req == nil {
+				return
+			}
+			req = k.req
+		}
+		if err := respond(req, t.status, t); err != nil {
+			_ = v.fail(KindFrame, "complete", err)
+		}
+		return
+	}
+	if k := v.pending.take(v, m.token); k != nil {
+		t.in = k.in
+		k.act(t)
+	}
+}
+
+// timer waits for a time that a module has set.
+type timer struct {
+	version *version
+	clock   *time.Timer
+}
+
+func (t *timer) stop() {
+	if t.clock.Stop() {
+		t.version.module.stats.timers.Add(-1)
+	}
+}
+
+// timer(delay_ms, correlation, carry, carry_len)
+func hostTimer(in *instance, mod api.Module, s []uint64) {
+	delay, ok := duration(s[0], in.version.limits.MaxTimer)
+	carry := slice(mod, s[2], s[3])
+	if !ok || len(carry) > in.version.limits.Carry {
+		s[0] = code(codeInvalid)
+		return
+	}
+	if in.full() || in.version.module.stats.timers.Load() >= int64(in.version.limits.Timers) {
+		s[0] = code(codeLimit)
+		return
+	}
+	s[0] = in.post(message{
+		kind: timerMessage, token: in.event.token, delay: delay, correlation: s[1], carry: append([]byte(nil), carry...),
+	})
+}
+
+func (v *version) startTimer(in *instance, m *message) {
+	token, correlation, carry := m.token, m.correlation, m.carry
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.timers == nil {
+		return // the version is being closed
+	}
+	t := &timer{version: v}
+	v.timers[t] = struct{}{}
+	v.module.stats.timers.Add(1)
+	t.clock = time.AfterFunc(m.delay, func() {
+		v.module.stats.timers.Add(-1)
+		v.mu.Lock()
+		delete(v.timers, t)
+		v.mu.Unlock()
+		if !v.plan.events[EventTimer] || !v.hold() {
+			return
+		}
+		defer v.release()
+		v.follow(in, event{kind: EventTimer, token: token, correlation: correlation, carry: carry})
+	})
+}

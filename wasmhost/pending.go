@@ -1,0 +1,194 @@
+package wasmhost
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/protoo-go/protoo/core"
+)
+
+// kept is a request or connection that a module has taken over, to say later what happens to it. It has
+// a hold on the version.
+type kept struct {
+	version *version
+	token   uint64
+	in      *instance // whose loss is the loss of what is kept; nil for any
+	timer   *time.Timer
+
+	req    *core.Request
+	next   core.Next
+	decide func(*turn, error) // for a connection
+}
+
+// pendings are what a version keeps, by token. Whoever takes something out decides what happens to it.
+type pendings struct {
+	mu     sync.Mutex
+	all    map[uint64]*kept
+	closed bool
+}
+
+var (
+	errPending = errors.New("it keeps too many requests")
+	errNoAsync = errors.New("it keeps a request without the capability " + string(Async))
+	errTooLate = errors.New("it has kept the request for too long")
+)
+
+// keep keeps a request. The caller's hold on the version passes to it.
+func (v *version) keep(t *turn, req *core.Request, next core.Next) error {
+	if t.watch {
+		v.watch(t, req)
+	}
+	if err := v.enter(&kept{token: t.token, in: t.in, req: req, next: next}); err != nil {
+		return v.reject(t, next, err)
+	}
+	v.flush(t, req)
+	return nil
+}
+
+func (v *version) enter(k *kept) error {
+	if !v.plan.capabilities.has(Async) {
+		return errNoAsync
+	}
+	k.version = v
+	p := &v.pending
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	if len(p.all) >= v.limits.Pending {
+		return errPending
+	}
+	if p.all == nil {
+		p.all = make(map[uint64]*kept)
+	}
+	p.all[k.token] = k
+	v.module.stats.pending.Add(1)
+	k.timer = time.AfterFunc(v.limits.PendingTimeout, func() {
+		if k := p.take(v, k.token); k != nil {
+			k.fail(v.fail(KindTimeout, EventRequest.String(), errTooLate))
+		}
+	})
+	return nil
+}
+
+// take takes out what has a token, nil if there is nothing.
+func (p *pendings) take(v *version, token uint64) *kept {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := p.all[token]
+	if k == nil {
+		return nil
+	}
+	delete(p.all, token)
+	k.timer.Stop()
+	v.module.stats.pending.Add(-1)
+	return k
+}
+
+func (p *pendings) has(token uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all[token] != nil
+}
+
+// lose fails what depends on an instance that is lost.
+func (p *pendings) lose(in *instance) {
+	p.mu.Lock()
+	var lost []uint64
+	for token, k := range p.all {
+		if k.in == in {
+			lost = append(lost, token)
+		}
+	}
+	p.mu.Unlock()
+	for _, token := range lost {
+		if k := p.take(in.version, token); k != nil {
+			k.fail(k.version.unavailable(EventRequest, errInstance.Error()))
+		}
+	}
+}
+
+// close fails everything and takes nothing more.
+func (p *pendings) close() {
+	p.mu.Lock()
+	p.closed = true
+	all := make([]*kept, 0, len(p.all))
+	for _, k := range p.all {
+		all = append(all, k)
+	}
+	p.mu.Unlock()
+	for _, k := range all {
+		if k := p.take(k.version, k.token); k != nil {
+			k.fail(k.version.unavailable(EventRequest, "it is closed"))
+		}
+	}
+}
+
+// fail ends what was kept without the module's word.
+func (k *kept) fail(err *Error) {
+	v := k.version
+	defer v.release()
+	switch {
+	case k.decide != nil:
+		k.decide(nil, err)
+	case k.next == nil: // the handlers behind the module have decided about it
+	case v.onError == Skip:
+		k.next()
+	default:
+		k.next(err)
+	}
+}
+
+// act does with what was kept what the module has said now.
+func (k *kept) act(t *turn) {
+	v := k.version
+	t.token = k.token
+	if k.decide != nil {
+		v.flush(t, nil)
+		k.decide(t, nil)
+		v.release()
+		return
+	}
+	err := v.act(t, k.req, k.next)
+	switch {
+	case err == nil:
+	case k.next != nil:
+		k.next(err) // reported as a second call if act has called it
+	default:
+		v.report(err, t)
+	}
+}
+
+// report tells the hook of an error that a module has failed a request with which is out of its hands.
+func (v *version) report(err error, _ *turn) {
+	if known := (*Error)(nil); errors.As(err, &known) {
+		return // told already
+	}
+	_ = v.fail(KindFrame, EventReturned.String(), err)
+}
+
+// follow tells an instance of something that follows from an earlier event, and lets it decide about the
+// request or connection that is kept, if there still is one.
+func (v *version) follow(in *instance, e event) {
+	var t turn
+	token := e.token
+	if err := v.dispatch(in, e, &t); err != nil {
+		if k := v.pending.take(v, token); k != nil {
+			var failure *Error
+			errors.As(err, &failure)
+			k.fail(failure)
+		}
+		return
+	}
+	if t.action == actionPending {
+		v.flush(&t, nil)
+		return
+	}
+	if k := v.pending.take(v, token); k != nil {
+		k.act(&t)
+		return
+	}
+	v.flush(&t, nil)
+}

@@ -1,0 +1,168 @@
+package wasmhost
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// replier answers every request with a reason.
+func replier(reason string) *guest {
+	g := &guest{manifest: manifest(EventRequest)}
+	g.manifest.Version = reason
+	g.on = g.give(actionReply, 0, frame(text(fieldReason, reason)))
+	return g
+}
+
+func TestReload(t *testing.T) {
+	r := newRig(t)
+	m := r.load(replier("one"))
+	r.app.Use("/", m.Handle)
+	alice := r.dial("alice", "1")
+	ask := func(want string) {
+		t.Helper()
+		alice.ask("/a", "1", "1")
+		alice.want(t, fmt.Sprintf(`{"status":200,"reason":%q,"id":"1"}`, want))
+	}
+	ask("one")
+	if err := m.Reload(t.Context(), replier("two").bytes(), r.options()); err != nil {
+		t.Fatal(err)
+	}
+	ask("two")
+	bad := &guest{manifest: manifest(EventRequest, EventSelfTest)}
+	bad.on = unreachable
+	for range 2 * breakAfter { // what fails is not the module that serves
+		if err := m.Reload(t.Context(), bad.bytes(), r.options()); kind(err) != KindLoad {
+			t.Errorf("got %v", err)
+		}
+	}
+	ask("two")
+	if s := m.Stats(); s.Serial != 2 || s.Version != "two" || s.Failures[KindLoad] != 2*breakAfter || s.Broken {
+		t.Errorf("%+v", s)
+	}
+	m.mu.Lock()
+	for len(m.versions) > 1 {
+		m.versionsChanged.Wait()
+	}
+	m.mu.Unlock()
+	if s := m.Stats(); s.Instances != 1 || s.Versions != 1 {
+		t.Errorf("%d instances, %d versions, want one each", s.Instances, s.Versions)
+	}
+}
+
+// What a version has begun it finishes, and at the latest after the drain timeout it is closed.
+func TestReloadDrains(t *testing.T) {
+	sim(t, func(t *testing.T, r *rig) {
+		g := &guest{manifest: manifest(EventRequest, EventReply, EventDrain).push("data").can(PeerSend, Async, Log)}
+		question := g.put(frame(func(w *frameWriter) {
+			w.add(fieldPeer, "bob", "1")
+			w.add(fieldMethod, "", "message")
+			w.add(fieldPath, "", "/question")
+			w.addUint32(fieldTimeout, 60_000)
+		}))
+		word := g.put([]byte("drained"))
+		send, log := g.call("peer_send"), g.call("log")
+		g.on = seq(
+			onEvent(EventRequest, num(question), num(frameHead+12+16+20+12), send, drop, g.give(actionPending, 0, nil)),
+			onEvent(EventReply, echoData(actionReply, 0)),
+			onEvent(EventDrain, num(1), num(word), num(7), log),
+		)
+		o := func(o *ModuleOptions) { o.Limits.PendingTimeout = time.Minute }
+		m := r.load(g, o)
+		r.app.Use("/", m.Handle)
+		alice, bob := r.dial("alice", "1"), r.dial("bob", "1")
+		alice.ask("/a", "1", "1")
+		if err := m.Reload(t.Context(), g.bytes(), r.options(o)); err != nil {
+			t.Fatal(err)
+		}
+		alice.ask("/a", "2", "1")
+		pause(time.Second)
+		if s := m.Stats(); s.Versions != 2 || s.Pending != 2 {
+			t.Errorf("%d versions, %d pending", s.Versions, s.Pending)
+		}
+		r.answer2(bob, 0, `{"status":200,"reason":"","id":%s,"data":1}`)
+		alice.want(t, `{"status":200,"reason":"","id":"1","data":1}`)
+		pause(time.Second)
+		r.log.want(t, "log 1 drained")
+		if s := m.Stats(); s.Versions != 1 {
+			t.Errorf("%d versions", s.Versions)
+		}
+
+		if err := m.Reload(t.Context(), g.bytes(), r.options(o)); err != nil {
+			t.Fatal(err)
+		}
+		pause(29 * time.Second)
+		alice.want(t)
+		pause(time.Second) // now its time is over
+		alice.want(t, `{"status":503,"reason":"service unavailable","id":"2"}`)
+		if s := m.Stats(); s.Versions != 1 || s.Pending != 0 {
+			t.Errorf("%d versions, %d pending", s.Versions, s.Pending)
+		}
+		pause(time.Minute)
+	})
+}
+
+func (r *rig) answer2(c *conn, nth int, message string) {
+	c.mu.Lock()
+	id := idPattern.FindStringSubmatch(c.list[nth])[1]
+	c.mu.Unlock()
+	c.tell(message, id)
+}
+
+// Many reloads under load lose no request, and leave nothing behind.
+func TestManyReloads(t *testing.T) {
+	const rounds = 1000
+	r := newRig(t)
+	m := r.load(replier("0"))
+	r.app.Use("/", m.Handle)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range 4 {
+		c := r.dial(fmt.Sprint("peer", i), "1")
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				c.ask("/a", "1", "1")
+				if got := c.take(); len(got) != 1 || !strings.HasPrefix(got[0], `{"status":200`) {
+					t.Errorf("got %q", got)
+					return
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	files := [][]byte{replier("a").bytes(), replier("b").bytes(), replier("c").bytes()}
+	var before runtime.MemStats
+	for i := range rounds {
+		if err := m.Reload(context.Background(), files[i%len(files)], r.options()); err != nil {
+			t.Fatal(err)
+		}
+		if i == rounds/10 {
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	m.mu.Lock()
+	for len(m.versions) > 1 {
+		m.versionsChanged.Wait()
+	}
+	m.mu.Unlock()
+	runtime.GC()
+	runtime.GC()
+	var after runtime.MemStats
+	runtime.ReadMemStats(&after)
+	if after.HeapAlloc > before.HeapAlloc+8<<20 {
+		t.Errorf("the heap has grown from %d to %d KiB", before.HeapAlloc>>10, after.HeapAlloc>>10)
+	}
+	t.Logf("heap %d KiB, then %d KiB", before.HeapAlloc>>10, after.HeapAlloc>>10)
+}
