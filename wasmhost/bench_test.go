@@ -2,6 +2,7 @@ package wasmhost
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -94,5 +95,156 @@ func TestRequestAllocatesNothing(t *testing.T) {
 				t.Errorf("%v allocations", n)
 			}
 		})
+	}
+}
+
+// watcherGuest watches every response with a little carry.
+func watcherGuest() *guest {
+	g := &guest{manifest: manifest(EventRequest, EventResponse).push("status")}
+	g.on = seq(
+		onEvent(EventRequest, g.give(actionNext, flagWatch, frame(func(w *frameWriter) { w.addBytes(fieldCarry, []byte("started")) }))),
+		onEvent(EventResponse, g.give(actionNext, 0, nil)))
+	return g
+}
+
+// BenchmarkWatch is a whole request through core, without a module, with one that passes it on, and with one that also
+// watches the response. The differences are what modules cost.
+func BenchmarkWatch(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		guest *guest
+	}{{"none", nil}, {"request", passer(0, nil)}, {"request and response", watcherGuest()}} {
+		b.Run(c.name, func(b *testing.B) {
+			app := core.New(core.Options{})
+			if c.guest != nil {
+				app.Use("/", benchModule(b, c.guest).Handle)
+			} else {
+				app.Use("/", func(_ *core.Request, next core.Next) error { next(); return nil })
+			}
+			app.All("/rooms/:room", func(req *core.Request, _ core.Next) error { return req.Reply(200, "") })
+			link, err := app.Connect(core.Identity{Username: "alice", UUID: "phone"}, deaf{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			loop := core.NewLoop(func() {})
+			msg := []byte(`{"method":"message","path":"/rooms/42","id":"1","data":{"text":"` + strings.Repeat("x", 220) + `"}}`)
+			b.ReportAllocs()
+			for b.Loop() {
+				link.Receive(loop, msg)
+			}
+			_ = app.Close(true)
+		})
+	}
+}
+
+// deaf is a connection that nobody reads from.
+type deaf struct{}
+
+func (deaf) Send([]byte) error       { return nil }
+func (deaf) Close(int, string) error { return nil }
+func (deaf) Resume()                 {}
+func (deaf) String() string          { return "deaf" }
+
+// BenchmarkGo is a request through the Go guests: one that passes it on and is told that next has returned, and one that
+// answers.
+func BenchmarkGo(b *testing.B) {
+	h, err := New(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = h.Close() })
+	m, err := h.Load(context.Background(), goGuest(b, "access", manifest(EventRequest, EventReturned).push("path", "param", "peer")), ModuleOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("pass", func(b *testing.B) {
+		benchRequest(b, func(req *core.Request) {
+			b.ReportAllocs()
+			before := m.Stats()
+			for b.Loop() {
+				if err := m.Handle(req, func(...error) {}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			after := m.Stats()
+			b.ReportMetric(float64(after.Fuel-before.Fuel)/float64(after.Events["request"]-before.Events["request"]), "fuel/op")
+		})
+	})
+	b.Run("instantiate", func(b *testing.B) { benchInstantiate(b, m) })
+}
+
+func BenchmarkInstantiate(b *testing.B) { benchInstantiate(b, benchModule(b, passer(0, nil))) }
+
+func benchInstantiate(b *testing.B, m *Module) {
+	v := m.current.Load()
+	for b.Loop() {
+		in, err := v.instantiate()
+		if err != nil {
+			b.Fatal(err)
+		}
+		in.close()
+	}
+	// What an instance takes, and what its memory has in pages.
+	const n = 20
+	all := make([]*instance, n)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range all {
+		var err error
+		if all[i], err = v.instantiate(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	pages := int64(all[0].memory.Size())
+	b.ReportMetric(float64(int64(after.HeapAlloc-before.HeapAlloc)/n-pages), "B-host/instance")
+	b.ReportMetric(float64(pages), "B-memory/instance")
+	for _, in := range all {
+		in.close()
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	file := passer(0, nil).bytes()
+	h, err := New(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = h.Close() }()
+	for b.Loop() {
+		m, err := h.Load(context.Background(), file, ModuleOptions{Grants: Capabilities()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = m.Close()
+	}
+}
+
+// BenchmarkRunaway is how long each hostile module of one kind holds its request.
+func BenchmarkRunaway(b *testing.B) {
+	for _, name := range []string{"endless loop", "exponential calls", "endless recursion", "memory.fill", "memory.grow without end", "host calls", "kv storm"} {
+		for _, h := range hostiles {
+			if h.name != name {
+				continue
+			}
+			b.Run(strings.ReplaceAll(name, " ", "-"), func(b *testing.B) {
+				g := &guest{manifest: manifest(EventNotification).can(Capabilities()...)}
+				h.build(g)
+				m := benchModule(b, g)
+				v := m.current.Load()
+				b.ReportAllocs()
+				for b.Loop() {
+					in, err := v.instantiate()
+					if err != nil {
+						b.Fatal(err)
+					}
+					in.event.kind = EventNotification
+					_ = v.perform(in, &turn{})
+					in.close()
+				}
+			})
+		}
 	}
 }

@@ -10,10 +10,9 @@ import (
 // turn is what has come of telling an instance of an event.
 type turn struct {
 	outcome
-	token   uint64
-	in      *instance // that gets what follows from the event; nil for any
-	outbox  []message
-	watcher *watcher // that holds carry, nil if there is none
+	token  uint64
+	in     *instance // that gets what follows from the event; nil for any
+	outbox []message
 }
 
 // dispatch tells an instance of an event: want, or any if that is nil. Every error is an [*Error].
@@ -56,13 +55,7 @@ func (v *version) perform(in *instance, t *turn) error {
 		return err
 	}
 	if t.hasCarry {
-		if t.watch {
-			t.watcher = v.watchers.get(v)
-			t.watcher.carry = append(t.watcher.carry[:0], t.carry...)
-			t.carry = t.watcher.carry
-		} else {
-			t.carry = append([]byte(nil), t.carry...)
-		}
+		t.carry = append([]byte(nil), t.carry...)
 	}
 	if len(in.outbox) > 0 {
 		t.outbox, in.outbox = in.outbox, nil
@@ -90,7 +83,7 @@ var errUnavailable = core.Error(503, "service unavailable")
 
 // untaken is the error for an event that finds no instance.
 func (v *version) untaken(e Event, err error) error {
-	if known := (*Error)(nil); errors.As(err, &known) { // one could not be made
+	if known, ok := errors.AsType[*Error](err); ok { // one could not be made
 		v.module.breaker.failed()
 		return known
 	}
@@ -187,7 +180,7 @@ func (v *version) returned(t *turn, req *core.Request) error {
 		v.release()
 		return nil // the request is in other hands, so the failure is not its own; the hook has it
 	}
-	after.changes = false
+	after.changes, after.watch = false, false // the request may be in other hands
 	return v.act(&after, req, nil)
 }
 

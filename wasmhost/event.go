@@ -68,12 +68,8 @@ func (e *event) app() *core.App {
 	return nil
 }
 
-// text returns the value of a field that is text, and whether there is one. Fields that do not belong to the
-// event have none.
+// text returns the value of a field that is text and belongs to the event, and whether there is one.
 func (e *event) text(f field, key string) (string, bool) {
-	if !e.kind.has(f) {
-		return "", false
-	}
 	switch f {
 	case fieldMethod:
 		if e.req == nil {
@@ -153,17 +149,18 @@ func (e *event) peerText(key string) (string, bool) {
 }
 
 // number returns the value of a field that is a number.
-func (e *event) number(f field) (uint32, bool) {
+func (e *event) number(f field) uint32 {
 	switch {
-	case !e.kind.has(f):
-		return 0, false
 	case f == fieldStatus:
-		return uint32(e.res.Status()), true
+		return uint32(e.res.Status())
 	case f == fieldSecure && e.connect.Secure, f == fieldEnded && e.req.Ended():
-		return 1, true
+		return 1
 	}
-	return 0, f == fieldSecure || f == fieldEnded
+	return 0
 }
+
+// numeric tells whether number has the value of a field, and not text.
+func (f field) numeric() bool { return f == fieldStatus || f == fieldSecure || f == fieldEnded }
 
 // write puts the event into a frame, with the fields that the module wants.
 func (e *event) write(w *frameWriter, push []wanted) {
@@ -180,10 +177,8 @@ func (e *event) write(w *frameWriter, push []wanted) {
 
 func (e *event) push(w *frameWriter, f field, key string) {
 	switch {
-	case f == fieldStatus || f == fieldSecure || f == fieldEnded:
-		if n, ok := e.number(f); ok {
-			w.addUint32(f, n)
-		}
+	case f.numeric():
+		w.addUint32(f, e.number(f))
 	case f == fieldPeer:
 		if p := e.of(); p != nil {
 			w.add(f, p.Username(), p.UUID())

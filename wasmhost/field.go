@@ -59,6 +59,14 @@ var fieldNames = [numFields]string{
 	fieldID:        "id",
 }
 
+// name names a field in errors.
+func (f field) name() string {
+	if f < numFields && fieldNames[f] != "" {
+		return fieldNames[f]
+	}
+	return fmt.Sprintf("field %d", uint16(f))
+}
+
 // keyed tells whether a field is one of several that differ in their key.
 func (f field) keyed() bool {
 	switch f {

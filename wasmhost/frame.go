@@ -38,10 +38,14 @@ func (w *frameWriter) add(f field, key, val string) {
 		return
 	}
 	b := w.buf[at:w.n]
+	// The last word is zero but for what is copied over it: that is the padding, or the header's second half.
+	binary.LittleEndian.PutUint32(b[len(b)-4:], 0)
 	binary.LittleEndian.PutUint64(b, uint64(f)|uint64(len(key))<<16|uint64(len(val))<<32)
-	n := copy(b[fieldHead:], key)
-	n += copy(b[fieldHead+n:], val)
-	clear(b[fieldHead+n:])
+	b = b[fieldHead:]
+	if key != "" {
+		b = b[copy(b, key):]
+	}
+	copy(b, val)
 }
 
 func (w *frameWriter) addBytes(f field, val []byte) {
@@ -52,9 +56,9 @@ func (w *frameWriter) addBytes(f field, val []byte) {
 		return
 	}
 	b := w.buf[at:w.n]
+	binary.LittleEndian.PutUint32(b[len(b)-4:], 0)
 	binary.LittleEndian.PutUint64(b, uint64(f)|uint64(len(val))<<32)
-	n := copy(b[fieldHead:], val)
-	clear(b[fieldHead+n:])
+	copy(b[fieldHead:], val)
 }
 
 func (w *frameWriter) addUint32(f field, val uint32) {
@@ -118,27 +122,27 @@ func (r *frameReader) begin(frame []byte) error {
 	return nil
 }
 
-// next returns the next field, and false after the last one.
-func (r *frameReader) next() (f rawField, ok bool, err error) {
+// next reads the next field into f, and reports false after the last one.
+func (r *frameReader) next(f *rawField) (bool, error) {
 	if r.fields == 0 {
 		if len(r.rest) > 0 {
-			return f, false, fmt.Errorf("%d bytes follow the last field of the frame", len(r.rest))
+			return false, fmt.Errorf("%d bytes follow the last field of the frame", len(r.rest))
 		}
-		return f, false, nil
+		return false, nil
 	}
 	if len(r.rest) < fieldHead {
-		return f, false, errFrameShort
+		return false, errFrameShort
 	}
-	f.id = field(binary.LittleEndian.Uint16(r.rest))
-	key := uint64(binary.LittleEndian.Uint16(r.rest[2:]))
-	val := uint64(binary.LittleEndian.Uint32(r.rest[4:]))
+	head := binary.LittleEndian.Uint64(r.rest)
+	key, val := head>>16&0xffff, head>>32
 	size := fieldHead + (key+val+3)&^3
 	if size > uint64(len(r.rest)) {
-		return f, false, errFrameShort
+		return false, errFrameShort
 	}
+	f.id = field(head)
 	f.key = r.rest[fieldHead : fieldHead+key]
 	f.val = r.rest[fieldHead+key : fieldHead+key+val]
 	r.rest = r.rest[size:]
 	r.fields--
-	return f, true, nil
+	return true, nil
 }

@@ -34,11 +34,11 @@ func TestBadFrames(t *testing.T) {
 		{"status of 5 bytes", bare(func(w *frameWriter) { w.add(fieldStatus, "", "12345") }), "status has 5 bytes, want 4"},
 		{"status 99", bare(func(w *frameWriter) { w.addUint32(fieldStatus, 99) }), "status 99, want 100 to 699"},
 		{"status 700", bare(func(w *frameWriter) { w.addUint32(fieldStatus, 700) }), "status 700, want 100 to 699"},
-		{"reason that is not text", bare(text(fieldReason, "\xff")), "field 11 is not valid UTF-8"},
-		{"key that is not text", bare(func(w *frameWriter) { w.add(fieldProperty, "\xff", "1") }), "field 9 is not valid UTF-8"},
+		{"reason that is not text", bare(text(fieldReason, "\xff")), "reason is not valid UTF-8"},
+		{"key that is not text", bare(func(w *frameWriter) { w.add(fieldProperty, "\xff", "1") }), "property is not valid UTF-8"},
 		{"long reason", bare(text(fieldReason, strings.Repeat("x", 1025))), "reason has 1025 bytes"},
 		{"long carry", bare(text(fieldCarry, strings.Repeat("\xff", 101))), "carry has 101 bytes"},
-		{"property without a key", bare(text(fieldProperty, "1")), "field 9 has no key"},
+		{"property without a key", bare(text(fieldProperty, "1")), "property has no key"},
 		{"property that is not JSON", bare(func(w *frameWriter) { w.add(fieldProperty, "k", "{") }), `value of "k": unexpected end of JSON input`},
 		{"too many properties", bare(func(w *frameWriter) {
 			for range maxStored + 1 {
@@ -78,7 +78,8 @@ func FuzzFrame(f *testing.F) {
 		var w frameWriter
 		w.begin(make([]byte, len(b)+8))
 		for {
-			field, ok, err := r.next()
+			var field rawField
+			ok, err := r.next(&field)
 			if err != nil {
 				return
 			}

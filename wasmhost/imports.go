@@ -101,13 +101,17 @@ func give[T string | []byte](in *instance, mod api.Module, value T, ptr, size ui
 // get(field, key, key_len, out, out_cap): a field of the event.
 func hostGet(in *instance, mod api.Module, s []uint64) {
 	f := field(min(uint64(uint32(s[0])), math.MaxUint16))
-	if n, ok := in.event.number(f); ok {
+	if !in.event.kind.has(f) {
+		s[0] = code(codeAbsent)
+		return
+	}
+	if f.numeric() {
 		var b [4]byte
-		binary.LittleEndian.PutUint32(b[:], n)
+		binary.LittleEndian.PutUint32(b[:], in.event.number(f))
 		s[0] = give(in, mod, b[:], s[3], s[4])
 		return
 	}
-	key := in.strs.text(slice(mod, s[1], s[2]))
+	key, _ := in.strs.text(slice(mod, s[1], s[2])) // what is not text names nothing
 	v, ok := in.event.text(f, key)
 	if !ok {
 		s[0] = code(codeAbsent)
@@ -163,14 +167,20 @@ func hostPeerFind(in *instance, mod api.Module, s []uint64) {
 		s[0] = 0
 		return
 	}
-	n := app.Peers(in.strs.text(slice(mod, s[0], s[1])), in.strs.text(slice(mod, s[2], s[3])), nil)
+	username, ok := in.strs.text(slice(mod, s[0], s[1]))
+	uuid, valid := in.strs.text(slice(mod, s[2], s[3]))
+	if !ok || !valid {
+		s[0] = 0 // nobody has such a name
+		return
+	}
+	n := app.Peers(username, uuid, nil)
 	in.charge(int64(n) * costPeer)
 	s[0] = code(min(n, math.MaxInt32))
 }
 
 // peer_list(username, username_len, out, out_cap): a frame with as many as fit. It returns how many there are.
 func hostPeerList(in *instance, mod api.Module, s []uint64) {
-	username := in.strs.text(slice(mod, s[0], s[1]))
+	username, ok := in.strs.text(slice(mod, s[0], s[1]))
 	var w frameWriter
 	out := slice(mod, s[2], s[3])
 	if len(out) < frameHead {
@@ -179,7 +189,7 @@ func hostPeerList(in *instance, mod api.Module, s []uint64) {
 	}
 	w.begin(out)
 	n := 0
-	if app := in.app(); app != nil {
+	if app := in.app(); app != nil && ok {
 		n = app.Peers(username, "", func(p *core.Peer) {
 			if size := fieldHead + padded(len(p.Username())+len(p.UUID())); w.n+size <= len(out) && w.fields < math.MaxUint16 {
 				w.add(fieldPeer, p.Username(), p.UUID())

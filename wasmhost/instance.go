@@ -2,10 +2,11 @@ package wasmhost
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -63,7 +64,9 @@ func (v *version) instantiate() (*instance, error) {
 	return in, nil
 }
 
-var moduleConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions(exportStart)
+// moduleConfig has a source of randomness that nobody reads: wazero would seed one for every instance, which takes longer
+// than all the rest.
+var moduleConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions(exportStart).WithRandSource(rand.Reader)
 
 func (in *instance) initialize() error {
 	res, err := in.mod.ExportedFunction(exportInit).Call(in, uint64(in.version.plan.capabilities))
@@ -139,7 +142,7 @@ func (in *instance) call() (result, error) {
 // newToken returns a name for a request that cannot be guessed. The runtime's generator is ChaCha8.
 func newToken() uint64 {
 	for {
-		if t := rand.Uint64(); t != 0 {
+		if t := mathrand.Uint64(); t != 0 {
 			return t
 		}
 	}

@@ -151,7 +151,7 @@ func (m *Module) acquire() *version {
 
 // fail takes note of a failure and makes an error of it. Its kind is known, or found out from err.
 func (v *version) fail(kind Kind, event string, err error) *Error {
-	if known := (*Error)(nil); errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
 	var large *tooLargeError

@@ -2,6 +2,7 @@ package wasmhost
 
 import (
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
@@ -72,7 +73,7 @@ func hostPeerSend(in *instance, mod api.Module, s []uint64) {
 	var o outcome
 	frame := slice(mod, s[0], s[1])
 	in.charge(int64(len(frame) / costBytes))
-	method, correlation, timeout, err := in.readMessage(frame, &o)
+	l, err := in.readMessage(frame, &o)
 	if err != nil || !o.hasPeer || !o.hasPath {
 		s[0] = code(codeInvalid)
 		return
@@ -82,47 +83,59 @@ func hostPeerSend(in *instance, mod api.Module, s []uint64) {
 		s[0] = code(codeAbsent)
 		return
 	}
-	req := core.NewRequest(method, o.path, o.data)
-	req.SetTimeout(timeout)
+	req := core.NewRequest(l.method, o.path, o.data)
+	req.SetTimeout(l.timeout)
 	if o.sender != "" && req.SetSender(o.sender) != nil {
 		s[0] = code(codeInvalid)
 		return
 	}
 	s[0] = in.post(message{
 		kind: sendMessage, token: in.event.token, peer: peer, req: req,
-		correlation: correlation, carry: append([]byte(nil), o.carry...),
+		correlation: l.correlation, carry: append([]byte(nil), o.carry...),
 	})
 }
 
-// readMessage reads a frame with the fields that only messages have.
-func (in *instance) readMessage(frame []byte, o *outcome) (method string, correlation uint64, timeout time.Duration, err error) {
+// letter is what only messages have.
+type letter struct {
+	method      string
+	correlation uint64
+	timeout     time.Duration
+}
+
+// readMessage reads a message's frame.
+func (in *instance) readMessage(frame []byte, o *outcome) (l letter, err error) {
 	var r frameReader
-	if err = r.begin(frame); err != nil {
-		return "", 0, 0, err
+	if err := r.begin(frame); err != nil {
+		return l, err
 	}
+	var f rawField
 	for {
-		f, ok, err := r.next()
+		ok, err := r.next(&f)
 		if err != nil || !ok {
-			return method, correlation, timeout, err
+			return l, err
 		}
 		switch {
 		case f.id == fieldMethod:
-			method = in.strs.text(f.val)
+			if l.method, ok = in.strs.text(f.val); !ok {
+				return l, errContent
+			}
 		case f.id == fieldCorrelation && len(f.val) == 8:
-			correlation = binary.LittleEndian.Uint64(f.val)
+			l.correlation = binary.LittleEndian.Uint64(f.val)
 		case f.id == fieldTimeout && len(f.val) == 4:
-			timeout = time.Duration(binary.LittleEndian.Uint32(f.val)) * time.Millisecond
-		case f.id == fieldCorrelation || f.id == fieldTimeout:
-			return "", 0, 0, errFrameShort
+			l.timeout = time.Duration(binary.LittleEndian.Uint32(f.val)) * time.Millisecond
 		case f.id == fieldStatus && len(f.val) == 4: // a close code, which is no status
 			o.status = int(binary.LittleEndian.Uint32(f.val))
+		case f.id == fieldCorrelation || f.id == fieldTimeout:
+			return l, errContent
 		default:
-			if err := o.set(f, in.version.limits.Carry, &in.strs); err != nil {
-				return "", 0, 0, err
+			if err := o.set(&f, in.version.limits.Carry, &in.strs); err != nil {
+				return l, err
 			}
 		}
 	}
 }
+
+var errContent = errors.New("a field has a size or content that it cannot have")
 
 // findPeer returns a peer by its name; without a uuid the user's first device.
 func (in *instance) findPeer(name peerName) (found *core.Peer) {
@@ -171,7 +184,7 @@ func hostPeerClose(in *instance, mod api.Module, s []uint64) {
 	}
 	var o outcome
 	frame := slice(mod, s[0], s[1])
-	_, _, _, err := in.readMessage(frame, &o)
+	_, err := in.readMessage(frame, &o)
 	if err != nil || !o.hasPeer || o.status != 0 && !core.ValidCloseCode(o.status) {
 		s[0] = code(codeInvalid)
 		return
@@ -206,14 +219,13 @@ func hostComplete(in *instance, mod api.Module, s []uint64) {
 		}
 		t.carry, t.hasCarry = nil, false
 	}
-	provisional := t.action == actionReply && t.status != 0 && t.status < 200
 	switch {
 	case token == in.event.token && in.event.req != nil && in.event.kind != EventResponse:
-		if !provisional {
+		if !t.provisional() {
 			s[0] = code(codeInvalid) // what to do with it is what the event's result says
 			return
 		}
-	case !in.version.pending.has(token):
+	case in.version.pending.get(token) == nil:
 		s[0] = code(codeAbsent)
 		return
 	}
@@ -242,18 +254,13 @@ func hostProgress(in *instance, mod api.Module, s []uint64) {
 // sends a provisional response to the request at hand.
 func (v *version) complete(now *turn, m *message, req *core.Request) {
 	t := m.turn
-	if t.action == actionReply && t.status != 0 && t.status < 200 {
-		if m.token != now.token || req == nil {
-			v.pending.mu.Lock()
-			k := v.pending.all[m.token]
-			v.pending.mu.Unlock()
-			if k == nil || k.req == nil {
-				return
+	if t.provisional() {
+		if k := v.pending.get(m.token); k != nil {
+			k.progress(t)
+		} else if m.token == now.token && req != nil {
+			if err := respond(req, t.status, t); err != nil {
+				_ = v.fail(KindFrame, "progress", err) // for the hook
 			}
-			req = k.req
-		}
-		if err := respond(req, t.status, t); err != nil {
-			_ = v.fail(KindFrame, "complete", err)
 		}
 		return
 	}

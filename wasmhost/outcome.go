@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/protoo-go/protoo/core"
 )
@@ -56,21 +55,19 @@ func (o *outcome) read(frame []byte, maxCarry int, in *interner) error {
 	if err := r.begin(frame); err != nil {
 		return err
 	}
+	var f rawField
 	for {
-		f, ok, err := r.next()
+		ok, err := r.next(&f)
 		if err != nil || !ok {
 			return err
 		}
-		if err := o.set(f, maxCarry, in); err != nil {
+		if err := o.set(&f, maxCarry, in); err != nil {
 			return err
 		}
 	}
 }
 
-func (o *outcome) set(f rawField, maxCarry int, in *interner) (err error) {
-	if len(f.key) > 0 && !utf8.Valid(f.key) || f.id != fieldCarry && f.id != fieldStatus && f.id != fieldCorrelation && !utf8.Valid(f.val) {
-		return fmt.Errorf("field %d is not valid UTF-8", f.id)
-	}
+func (o *outcome) set(f *rawField, maxCarry int, in *interner) error {
 	switch f.id {
 	case fieldStatus:
 		if len(f.val) != 4 {
@@ -81,41 +78,51 @@ func (o *outcome) set(f rawField, maxCarry int, in *interner) (err error) {
 			return fmt.Errorf("status %d, want 100 to 699", status)
 		}
 		o.status = int(status)
-	case fieldReason:
-		if len(f.val) > maxReason {
-			return fmt.Errorf("reason has %d bytes, at most %d are allowed", len(f.val), maxReason)
-		}
-		o.reason = in.text(f.val)
-	case fieldError:
-		if len(f.val) > maxReason {
-			return fmt.Errorf("error has %d bytes, at most %d are allowed", len(f.val), maxReason)
-		}
-		o.failure = in.text(f.val)
-	case fieldData:
-		o.data, o.hasData = core.JSON(in.text(f.val)), true
-	case fieldPath:
-		o.path, o.hasPath = in.text(f.val), true
-	case fieldSender:
-		o.sender = core.JSON(in.text(f.val))
-	case fieldPeer:
-		o.peer, o.hasPeer = peerName{in.text(f.key), in.text(f.val)}, true
+		return nil
 	case fieldCarry:
 		if len(f.val) > maxCarry {
 			return fmt.Errorf("carry has %d bytes, at most %d are allowed", len(f.val), maxCarry)
 		}
 		o.carry, o.hasCarry = f.val, true
-	case fieldProperty, fieldDeleteProperty, fieldPeerData:
-		err = o.store(f, in)
+		return nil
+	case fieldReason, fieldError:
+		if len(f.val) > maxReason {
+			return fmt.Errorf("%s has %d bytes, at most %d are allowed", f.id.name(), len(f.val), maxReason)
+		}
+	case fieldPath, fieldData, fieldSender, fieldPeer, fieldProperty, fieldDeleteProperty, fieldPeerData:
+	default:
+		return nil // has no meaning here
 	}
-	return err
+	key, ok := in.text(f.key)
+	val, valid := in.text(f.val)
+	if !ok || !valid {
+		return fmt.Errorf("%s is not valid UTF-8", f.id.name())
+	}
+	switch f.id {
+	case fieldReason:
+		o.reason = val
+	case fieldError:
+		o.failure = val
+	case fieldPath:
+		o.path, o.hasPath = val, true
+	case fieldData:
+		o.data, o.hasData = core.JSON(val), true
+	case fieldSender:
+		o.sender = core.JSON(val)
+	case fieldPeer:
+		o.peer, o.hasPeer = peerName{key, val}, true
+	default:
+		return o.store(f.id, key, val)
+	}
+	return nil
 }
 
 // maxReason is the longest reason that the protocol allows.
 const maxReason = 1024
 
-func (o *outcome) store(f rawField, in *interner) error {
-	if len(f.key) == 0 {
-		return fmt.Errorf("field %d has no key", f.id)
+func (o *outcome) store(id field, key, val string) error {
+	if key == "" {
+		return fmt.Errorf("%s has no key", id.name())
 	}
 	if o.more == nil {
 		o.more = &stored{}
@@ -123,13 +130,13 @@ func (o *outcome) store(f rawField, in *interner) error {
 	if len(o.more.properties)+len(o.more.peerData) == maxStored {
 		return fmt.Errorf("more than %d values to store", maxStored)
 	}
-	v := storedValue{key: in.text(f.key)}
-	if f.id != fieldDeleteProperty && len(f.val) > 0 {
-		if err := json.Unmarshal(f.val, &v.value); err != nil {
-			return fmt.Errorf("value of %.40q: %w", f.key, err)
+	v := storedValue{key: key}
+	if id != fieldDeleteProperty && val != "" {
+		if err := json.Unmarshal([]byte(val), &v.value); err != nil {
+			return fmt.Errorf("value of %.40q: %w", key, err)
 		}
 	}
-	if f.id == fieldPeerData {
+	if id == fieldPeerData {
 		o.more.peerData = append(o.more.peerData, v)
 	} else {
 		o.more.properties = append(o.more.properties, v)
@@ -137,27 +144,35 @@ func (o *outcome) store(f rawField, in *interner) error {
 	return nil
 }
 
+// provisional tells whether more is to come for a request after a reply.
+func (o *outcome) provisional() bool {
+	return o.action == actionReply && o.status != 0 && o.status < 200
+}
+
 // apply makes the changes that the module wants in a request. If one is not possible none is made.
 func (o *outcome) apply(req *core.Request) error {
 	if !o.changes {
 		return nil
 	}
-	before, sender := req.Data(), req.Sender()
+	data, sender := req.Data(), core.JSON("")
 	if o.hasData {
 		if err := req.SetData(o.data); err != nil {
 			return err
 		}
 	}
 	if o.sender != "" {
+		sender = req.Sender()
 		if err := req.SetSender(o.sender); err != nil {
-			_ = req.SetData(before) // was valid before
+			_ = req.SetData(data) // was valid before
 			return err
 		}
 	}
 	if o.hasPath {
 		if err := req.SetPath(o.path); err != nil {
-			_ = req.SetData(before) // as above
-			_ = req.SetSender(sender)
+			_ = req.SetData(data) // as above
+			if o.sender != "" {
+				_ = req.SetSender(sender)
+			}
 			return err
 		}
 	}
@@ -172,7 +187,7 @@ func (o *outcome) apply(req *core.Request) error {
 
 // applyTo makes the changes that concern a peer.
 func (o *outcome) applyTo(p *core.Peer) {
-	if o.more == nil || p == nil {
+	if o.more == nil || p == nil || !o.changes {
 		return
 	}
 	for _, v := range o.more.peerData {

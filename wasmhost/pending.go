@@ -19,6 +19,34 @@ type kept struct {
 	req    *core.Request
 	next   core.Next
 	decide func(*turn, error) // for a connection
+
+	mu   sync.Mutex
+	busy bool
+	todo []func()
+	over bool // what is to happen has been decided; for what do calls
+}
+
+// do calls fn, or leaves it to the goroutine that is calling another for the same request: a request belongs to one
+// goroutine at a time, and what one event asks for may make another.
+func (k *kept) do(fn func()) {
+	k.mu.Lock()
+	if k.busy {
+		k.todo = append(k.todo, fn)
+		k.mu.Unlock()
+		return
+	}
+	k.busy = true
+	for fn != nil {
+		k.mu.Unlock()
+		fn()
+		k.mu.Lock()
+		if len(k.todo) == 0 {
+			break
+		}
+		fn, k.todo = k.todo[0], k.todo[1:]
+	}
+	k.busy = false
+	k.mu.Unlock()
 }
 
 // pendings are what a version keeps, by token. Whoever takes something out decides what happens to it.
@@ -87,10 +115,11 @@ func (p *pendings) take(v *version, token uint64) *kept {
 	return k
 }
 
-func (p *pendings) has(token uint64) bool {
+// get returns what has a token and leaves it there; nil if there is nothing.
+func (p *pendings) get(token uint64) *kept {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.all[token] != nil
+	return p.all[token]
 }
 
 // lose fails what depends on an instance that is lost.
@@ -128,6 +157,13 @@ func (p *pendings) close() {
 
 // fail ends what was kept without the module's word.
 func (k *kept) fail(err *Error) {
+	k.do(func() {
+		k.over = true
+		k.end(err)
+	})
+}
+
+func (k *kept) end(err *Error) {
 	v := k.version
 	defer v.release()
 	switch {
@@ -141,8 +177,27 @@ func (k *kept) fail(err *Error) {
 	}
 }
 
-// act does with what was kept what the module has said now.
+// progress sends a provisional response to what is kept, if it still is.
+func (k *kept) progress(t *turn) {
+	k.do(func() {
+		if k.over || k.req == nil {
+			return
+		}
+		if err := respond(k.req, t.status, t); err != nil {
+			_ = k.version.fail(KindFrame, "progress", err) // for the hook
+		}
+	})
+}
+
+// act does with what was kept, and has been taken out, what the module has said now.
 func (k *kept) act(t *turn) {
+	k.do(func() {
+		k.over = true
+		k.decided(t)
+	})
+}
+
+func (k *kept) decided(t *turn) {
 	v := k.version
 	t.token = k.token
 	if k.decide != nil {
@@ -157,13 +212,13 @@ func (k *kept) act(t *turn) {
 	case k.next != nil:
 		k.next(err) // reported as a second call if act has called it
 	default:
-		v.report(err, t)
+		v.report(err)
 	}
 }
 
 // report tells the hook of an error that a module has failed a request with which is out of its hands.
-func (v *version) report(err error, _ *turn) {
-	if known := (*Error)(nil); errors.As(err, &known) {
+func (v *version) report(err error) {
+	if _, known := errors.AsType[*Error](err); known {
 		return // told already
 	}
 	_ = v.fail(KindFrame, EventReturned.String(), err)
@@ -176,11 +231,16 @@ func (v *version) follow(in *instance, e event) {
 	token := e.token
 	if err := v.dispatch(in, e, &t); err != nil {
 		if k := v.pending.take(v, token); k != nil {
-			var failure *Error
-			errors.As(err, &failure)
+			failure, _ := errors.AsType[*Error](err) // always is one
 			k.fail(failure)
 		}
 		return
+	}
+	if t.provisional() {
+		if k := v.pending.get(token); k != nil {
+			k.progress(&t)
+		}
+		t.action = actionPending
 	}
 	if t.action == actionPending {
 		v.flush(&t, nil)

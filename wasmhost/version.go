@@ -32,7 +32,6 @@ type version struct {
 	config   wazero.ModuleConfig
 	pool     pool
 	pending  pendings
-	watchers watchers
 
 	refs    atomic.Int64 // of those who use it, and one until it is retired
 	closing sync.Once

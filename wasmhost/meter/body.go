@@ -1,0 +1,423 @@
+package meter
+
+// What a region may cost that is charged where the condition is on which it
+// depends, whether it runs or not. That is cheaper than a charge of its own,
+// and bounds what is charged too much.
+const (
+	absorbed     = 8
+	absorbedLoop = 64 // the rest of a loop after the test at its head
+	absorbedLeaf = 64 // all of a function that has no check
+)
+
+// A region is code that runs as often as its beginning, apart from traps. Its
+// cost is charged there, in one.
+type region struct {
+	cost   int64
+	parent int32 // runs whenever this one does, at most as often; -1 if unknown
+	check  check // whether running out of fuel is noticed here
+	back   bool  // whether a branch in it goes to the head of a loop
+}
+
+// check says how it is checked that there is fuel left.
+type check byte
+
+const (
+	unchecked check = iota
+	checked
+	checkedAgain // by going back to the head of the loop
+)
+
+// dead is the region of code that nothing reaches.
+const dead int32 = -1
+
+// A frame is a block whose end has not been read.
+type frame struct {
+	op       byte  // opBlock, opLoop, opIf, opElse; opCall for the function
+	region   int32 // in which the block begins and, if no branch leaves it, goes on after it
+	reach    int32 // the outermost frame that a branch in the block goes to
+	targeted bool  // by a branch
+	then     bool  // in opElse: whether the first arm reached its end
+}
+
+// What is done at a site.
+type siteKind byte
+
+const (
+	siteCharge     siteKind = iota // charge for region arg
+	siteFunction                   // replace the function index by arg
+	siteBulk                       // charge for the number on the stack, shifted right by arg
+	siteGrowBefore                 // keep the number on the stack
+	siteGrowAfter                  // charge for it, shifted left by arg, if growing succeeded
+	siteReload                     // the fuel may have changed
+)
+
+// A site is a place where a body changes.
+type site struct {
+	at   int // offset in the module
+	kind siteKind
+	arg  uint32
+}
+
+// A body takes the body of one function apart. It is used again for the next
+// one, to spare allocations.
+type body struct {
+	*parser
+	locals  int    // parameters included
+	groups  span   // of the declarations of locals
+	nGroups uint32 // of them
+	start   int    // of the instructions
+	current int32  // region
+	nested  int    // loops that are open
+	loops   bool   // whether there are any
+	calls   bool   // the same
+	frames  []frame
+	regions []region
+	sites   []site
+}
+
+// read finds regions and sites in the body of function f.
+func (b *body) read(f int) {
+	at := b.bodies[f]
+	b.pos, b.end = at.start, at.end
+	b.section, b.function = "code", b.imported.funcs+f
+	b.frames, b.regions, b.sites = b.frames[:0], b.regions[:0], b.sites[:0]
+
+	b.declarations(len(b.info.Types[b.funcs[b.imported.funcs+f]].Params))
+	b.start = b.pos
+	b.loops, b.calls, b.nested = false, false, 0
+	b.begin(dead, checked)
+	b.charge(costEntry + costLocal*int64(b.locals))
+	b.frames = append(b.frames, frame{op: opCall, region: b.current, reach: 0})
+	for len(b.frames) > 0 {
+		b.instruction()
+	}
+	if b.more() {
+		b.malformed(b.pos, "the end of the function", "%d bytes too many", b.end-b.pos)
+	}
+	b.absorb()
+}
+
+func (b *body) declarations(params int) {
+	at := b.pos
+	b.nGroups = uint32(b.count("declarations of locals", b.limits.Locals))
+	b.groups.start = b.pos
+	total := uint64(params)
+	for range b.nGroups {
+		total += uint64(b.u32())
+		b.valueType()
+		b.limit(at, "locals", total, uint64(b.limits.Locals))
+	}
+	b.groups.end = b.pos
+	b.locals = int(total)
+}
+
+// absorb lets regions pay for what may follow them, if it is little. Children
+// come after their parents, so they have absorbed theirs before.
+func (b *body) absorb() {
+	for i := len(b.regions) - 1; i > 0; i-- {
+		r := &b.regions[i]
+		if r.parent == dead {
+			continue
+		}
+		parent, limit := &b.regions[r.parent], int64(absorbed)
+		if r.back && parent.check != unchecked {
+			limit = absorbedLoop
+		}
+		if r.cost <= limit {
+			parent.cost += r.cost
+			r.cost = 0
+		}
+	}
+	if b.loops || b.calls {
+		return
+	}
+	var sum int64
+	for _, r := range b.regions {
+		sum += r.cost
+	}
+	if sum <= absorbedLeaf {
+		b.regions[0].check = unchecked
+	}
+}
+
+// begin makes a region current that begins here.
+func (b *body) begin(parent int32, c check) {
+	b.current = int32(len(b.regions))
+	b.regions = append(b.regions, region{parent: parent, check: c})
+	b.site(siteCharge, b.pos, uint32(b.current))
+}
+
+func (b *body) site(k siteKind, at int, arg uint32) {
+	b.sites = append(b.sites, site{at, k, arg})
+}
+
+func (b *body) charge(cost int64) {
+	if b.current != dead {
+		b.regions[b.current].cost += cost
+	}
+}
+
+func (b *body) instruction() {
+	at := b.pos
+	op := b.byte()
+	o := plain[op]
+	b.charge(int64(o.cost))
+	switch o.imm {
+	case special:
+		b.special(at, op)
+	case unknown:
+		b.fail(ErrUnsupported, at, "an instruction of WebAssembly 2.0", "unknown opcode 0x%02x", op)
+	default:
+		b.immediate(o.imm)
+	}
+}
+
+func (b *body) immediate(imm immediate) {
+	at := b.pos
+	switch imm {
+	case local:
+		b.index(at, "local", b.u32(), b.locals)
+	case global:
+		b.index(at, "global", b.u32(), b.nGlobals)
+	case table:
+		b.index(at, "table", b.u32(), len(b.tableOf))
+	case memarg, memargLane:
+		if align := b.u32(); align > 4 {
+			b.malformed(at, "at most 2^4", "alignment 2^%d", align)
+		}
+		b.u32()
+		if imm == memargLane {
+			b.byte()
+		}
+	case lane:
+		b.byte()
+	case bytes16:
+		b.bytes(16)
+	case i32:
+		b.signed(32)
+	case i64:
+		b.signed(64)
+	case bytes4:
+		b.bytes(4)
+	case bytes8:
+		b.bytes(8)
+	}
+}
+
+func (b *body) special(at int, op byte) {
+	switch op {
+	case opUnreachable:
+		b.current = dead
+	case opBlock, opLoop, opIf:
+		b.open(op)
+	case opElse:
+		b.otherwise(at)
+	case opEnd:
+		b.close()
+	case opBr:
+		b.branch()
+		b.current = dead
+	case opBrIf:
+		b.branchIf()
+	case opBrTable:
+		n := b.count("branch targets", b.limits.BranchTargets)
+		for range n + 1 {
+			b.branch()
+		}
+		b.current = dead
+	case opReturn:
+		b.target(0)
+		b.current = dead
+	case opCall, opRefFunc:
+		at := b.pos
+		f := b.u32()
+		b.index(at, "function", f, len(b.funcs))
+		if int(f) >= b.imported.funcs {
+			b.site(siteFunction, at, f+1)
+		}
+		if op == opCall {
+			b.calls = true
+			b.site(siteReload, b.pos, 0)
+		}
+	case opCallIndirect:
+		b.index(b.pos, "type", b.u32(), len(b.info.Types))
+		b.index(b.pos, "table", b.u32(), len(b.tableOf))
+		b.calls = true
+		b.site(siteReload, b.pos, 0)
+	case opSelectTyped:
+		at := b.pos
+		if n := b.count("types", 1); n != 1 {
+			b.malformed(at, "1", "%d types", n)
+		}
+		b.valueType()
+	case opMemorySize:
+		b.zero()
+	case opMemoryGrow:
+		b.site(siteGrowBefore, at, 0)
+		b.zero()
+		b.site(siteGrowAfter, b.pos, pageUnits)
+	case opRefNull:
+		b.refType()
+	case prefixMisc:
+		b.misc(at)
+	case prefixVector:
+		sub := b.u32()
+		if sub >= uint32(len(vector)) || vector[sub].imm == unknown {
+			b.fail(ErrUnsupported, at, "a vector instruction of WebAssembly 2.0", "unknown opcode 0xfd 0x%02x", sub)
+		}
+		b.charge(int64(vector[sub].cost))
+		b.immediate(vector[sub].imm)
+	}
+}
+
+func (b *body) misc(at int) {
+	sub := b.u32()
+	if sub >= uint32(len(misc)) {
+		b.fail(ErrUnsupported, at, "an instruction of WebAssembly 2.0", "unknown opcode 0xfc 0x%02x", sub)
+	}
+	b.charge(int64(misc[sub].cost))
+	switch sub {
+	case miscMemoryInit, miscDataDrop:
+		b.index(b.pos, "data segment", b.u32(), max(b.declared, 0))
+		if sub == miscMemoryInit {
+			b.zero()
+			b.site(siteBulk, at, bytesPerUnitShift)
+		}
+	case miscMemoryCopy:
+		b.zero()
+		b.zero()
+		b.site(siteBulk, at, bytesPerUnitShift)
+	case miscMemoryFill:
+		b.zero()
+		b.site(siteBulk, at, bytesPerUnitShift)
+	case miscTableInit:
+		b.index(b.pos, "element segment", b.u32(), b.nElem)
+		b.immediate(table)
+		b.site(siteBulk, at, elementsUnitShift)
+	case miscElemDrop:
+		b.index(b.pos, "element segment", b.u32(), b.nElem)
+	case miscTableCopy:
+		b.immediate(table)
+		b.immediate(table)
+		b.site(siteBulk, at, elementsUnitShift)
+	case miscTableGrow:
+		b.site(siteGrowBefore, at, 0)
+		b.immediate(table)
+		b.site(siteGrowAfter, b.pos, elementsUnitShift)
+	case miscTableSize:
+		b.immediate(table)
+	case miscTableFill:
+		b.immediate(table)
+		b.site(siteBulk, at, elementsUnitShift)
+	}
+}
+
+// open begins a block, §5.4.1.
+func (b *body) open(op byte) {
+	at := b.pos
+	b.limit(at, "nested blocks", uint64(len(b.frames)), uint64(b.limits.Depth))
+	again := checkedAgain
+	switch t := b.signed(33); t {
+	case -1, -2, -3, -4, -5, -16, -17, -64: // value types and none, as signed numbers
+	default:
+		if t < 0 {
+			b.fail(ErrUnsupported, at, "a block type", "block type %d", t)
+		}
+		b.index(at, "type", uint32(t), len(b.info.Types))
+		if len(b.info.Types[t].Params) > 0 {
+			again = checked // going back would need the parameters
+		}
+	}
+	if op == opLoop {
+		b.nested++
+		b.limit(at, "nested loops", uint64(b.nested), uint64(b.limits.Loops))
+	}
+	parent := b.current
+	b.frames = append(b.frames, frame{op: op, region: parent, reach: int32(len(b.frames))})
+	if parent == dead {
+		return
+	}
+	switch op {
+	case opLoop:
+		b.loops = true
+		b.begin(dead, again)
+		b.charge(costPlain)
+	case opIf:
+		b.begin(parent, unchecked)
+	}
+}
+
+func (b *body) otherwise(at int) {
+	f := &b.frames[len(b.frames)-1]
+	if f.op != opIf {
+		b.malformed(at, "an if", "else without an if")
+	}
+	f.op, f.then = opElse, b.current != dead
+	b.current = f.region
+	if f.region != dead {
+		b.begin(f.region, unchecked)
+	}
+}
+
+// close ends a block and finds out to which region the code after it belongs.
+func (b *body) close() {
+	depth := len(b.frames) - 1
+	f := b.frames[depth]
+	b.frames = b.frames[:depth]
+	if depth == 0 {
+		return
+	}
+	if f.op == opLoop {
+		b.nested--
+	}
+	escapes := f.reach < int32(depth)
+	if outer := &b.frames[depth-1]; f.reach < outer.reach {
+		outer.reach = f.reach
+	}
+	joined := f.op != opLoop && f.targeted || f.op == opIf || f.then
+	switch {
+	case f.region == dead || b.current == dead && !joined:
+		b.current = dead
+	case !escapes:
+		b.current = f.region
+	case joined || f.op == opElse:
+		b.begin(dead, unchecked)
+	}
+	// Otherwise there is one way to here, and it goes on.
+}
+
+// branch reads a label, §5.4.1.
+func (b *body) branch() (to int) {
+	at := b.pos
+	label := b.u32()
+	b.index(at, "label", label, len(b.frames))
+	to = len(b.frames) - 1 - int(label)
+	b.target(to)
+	return to
+}
+
+func (b *body) target(to int) {
+	if b.current == dead {
+		return
+	}
+	b.frames[to].targeted = true
+	if b.frames[to].op == opLoop {
+		b.regions[b.current].back = true
+	}
+	from := &b.frames[len(b.frames)-1]
+	from.reach = min(from.reach, int32(to))
+}
+
+func (b *body) branchIf() {
+	to := b.branch()
+	if b.current == dead {
+		return
+	}
+	// What follows the branch back to a loop's head runs once for many
+	// iterations, which must not pay for it.
+	parent := b.current
+	if b.frames[to].op == opLoop {
+		parent = dead
+	}
+	b.begin(parent, unchecked)
+}

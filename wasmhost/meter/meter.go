@@ -1,0 +1,58 @@
+package meter
+
+// Names that the rewritten module adds. A module that exports a name with the
+// prefix [Reserved], or imports from a module with it, is refused.
+const (
+	Reserved = "protoo:"
+
+	// FuelGlobal is the exported name of the global, a mutable i64, that holds
+	// the fuel. It is 0 until the host sets it.
+	FuelGlobal = "protoo:fuel"
+	// YieldModule and YieldFunction name the function that the module imports,
+	// of the type (i64) → i64. The module calls it when the fuel is below zero:
+	// the parameter is the fuel, the result is what to go on with.
+	YieldModule   = "protoo:meter"
+	YieldFunction = "yield"
+)
+
+// Options says what is accepted. The zero value is safe: every limit has a
+// default.
+type Options struct {
+	Limits Limits
+	// ImportedGlobals accepts modules that import globals. They are refused
+	// otherwise, because a global that is shared is a channel to other modules.
+	ImportedGlobals bool
+}
+
+// Metered is a rewritten module.
+type Metered struct {
+	// Code is the module in the binary format. It has no custom section but
+	// "name", which is kept up to date for stack traces.
+	Code []byte
+	// Info describes the original module.
+	Info Info
+}
+
+// Meter checks module and returns it rewritten. It does not change module, but
+// keeps parts of it in Info. Every error is an [*Error]. Time and memory are
+// proportional to the size of module.
+func Meter(module []byte, o Options) (metered *Metered, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			refused, ok := r.(*Error)
+			if !ok {
+				panic(r)
+			}
+			metered, err = nil, refused
+		}
+	}()
+	p := &parser{
+		reader:        reader{data: module, end: len(module), function: -1},
+		limits:        o.Limits.orDefaults(),
+		sharedGlobals: o.ImportedGlobals,
+		info:          Info{Start: -1},
+		declared:      -1,
+	}
+	p.module()
+	return &Metered{Code: p.rewrite(), Info: p.info}, nil
+}

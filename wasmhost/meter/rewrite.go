@@ -1,0 +1,90 @@
+package meter
+
+// A rewriter writes the module that was parsed.
+type rewriter struct {
+	*parser
+	out  []byte
+	body body
+	code // of the function that is written
+}
+
+func (p *parser) rewrite() []byte {
+	w := &rewriter{parser: p, out: make([]byte, 0, len(p.reader.data)+len(p.reader.data)/2)}
+	w.body.parser = p
+	w.global, w.yield = uint32(p.nGlobals), uint32(p.imported.funcs)
+	w.out = append(w.out, p.reader.data[:8]...)
+	for _, s := range sections {
+		w.one(s.id)
+	}
+	if p.names != nil {
+		w.section(sectionCustom, appendNames(nil, p.names, p.reader.data, w.yield, YieldModule+"."+YieldFunction))
+	}
+	return w.out
+}
+
+func (w *rewriter) section(id byte, content []byte) {
+	w.out = append(w.out, id)
+	w.out = appendU32(w.out, uint32(len(content)))
+	w.out = append(w.out, content...)
+}
+
+// one writes the section of this id.
+func (w *rewriter) one(id byte) {
+	switch id {
+	case sectionType:
+		w.extended(id, len(w.info.Types), []byte{0x60, 1, byte(I64), 1, byte(I64)})
+	case sectionImport:
+		yield := appendName(appendName(nil, YieldModule), YieldFunction)
+		yield = append(yield, byte(KindFunction))
+		w.extended(id, len(w.info.Imports), appendU32(yield, uint32(len(w.info.Types))))
+	case sectionGlobal:
+		w.extended(id, w.info.Globals, []byte{byte(I64), 1, opI64Const, 0, opEnd})
+	case sectionExport:
+		fuel := append(appendName(nil, FuelGlobal), byte(KindGlobal))
+		w.extended(id, len(w.info.Exports), appendU32(fuel, w.global))
+	case sectionCode:
+		if s := w.content[id]; s.end > s.start {
+			w.bodies()
+		}
+	default:
+		if s := w.content[id]; s.end > s.start {
+			w.section(id, w.renumbered(nil, s))
+		}
+	}
+}
+
+// extended writes a section with one more element at the end of its vector.
+func (w *rewriter) extended(id byte, n int, element []byte) {
+	content := appendU32(nil, uint32(n)+1)
+	content = w.renumbered(content, w.items[id])
+	w.section(id, append(content, element...))
+}
+
+// renumbered appends a part of the module with its references to functions
+// adapted to the import that is added.
+func (w *rewriter) renumbered(b []byte, s span) []byte {
+	at := s.start
+	for len(w.refs) > 0 && w.refs[0].start < s.end {
+		r := w.refs[0]
+		w.refs = w.refs[1:]
+		if int(r.function) < w.imported.funcs {
+			continue
+		}
+		b = append(b, w.reader.data[at:r.start]...)
+		b = appendU32(b, r.function+1)
+		at = r.end
+	}
+	return append(b, w.reader.data[at:s.end]...)
+}
+
+func (w *rewriter) bodies() {
+	content := make([]byte, 0, w.info.CodeBytes+w.info.CodeBytes/2)
+	content = appendU32(content, uint32(len(w.parser.bodies)))
+	for f := range w.parser.bodies {
+		w.body.read(f)
+		w.write(&w.body)
+		content = appendU32(content, uint32(len(w.b)))
+		content = append(content, w.b...)
+	}
+	w.section(sectionCode, content)
+}
