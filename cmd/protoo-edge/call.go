@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +27,7 @@ type callSettings struct {
 	UUID     string
 	Timeout  time.Duration
 	JSON     bool
+	Hashes   certificateHashes
 }
 
 func callCommand() *command {
@@ -33,12 +36,13 @@ func callCommand() *command {
 	f.StringVar(&s.Username, "username", "", "connect as user `name` (default: as the URL says, or $USER)")
 	f.StringVar(&s.UUID, "uuid", "", "connect as the user's device `id` (default: as the URL says, or a random one)")
 	f.DurationVar(&s.Timeout, "timeout", 0, "how long the final response may take (default 10s, 2m for the method session)")
+	f.Var(&s.Hashes, "certificate-hash", "accept the certificate with this SHA-256 `hash`, in base64, for https; may be given several times")
 	f.BoolVar(&s.JSON, "json", false, "print one JSON object a line")
 	c := &command{
 		name:    "call",
 		args:    "URL [METHOD PATH [DATA]]",
 		summary: "send a request and print the responses, or do so interactively",
-		details: `A URL without a scheme is ws://, one without a path is for /protoo. DATA is JSON; @FILE reads it
+		details: `A URL without a scheme is ws://, https:// is WebTransport, one without a path is for /protoo. DATA is JSON; @FILE reads it
 from a file and - from the standard input. What begins with a dash and is not a flag goes behind --.
 
 Every response is printed, provisional ones too. The exit code tells of the final one:
@@ -78,10 +82,25 @@ the answers still to come, and the exit code is 0.`,
 		}
 		req := core.NewRequest(args[1], args[2], data)
 		req.SetTimeout(s.Timeout)
-		return call(ctx, target, req, printer{w: std.out, json: s.JSON})
+		return s.call(ctx, target, req, printer{w: std.out, json: s.JSON})
 	}
 	return c
 }
+
+// certificateHashes is the value of a flag.
+type certificateHashes [][sha256.Size]byte
+
+func (h *certificateHashes) Set(text string) error {
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(b) != sha256.Size {
+		return fmt.Errorf("expected %d bytes in base64, as the server prints them", sha256.Size)
+	}
+	*h = append(*h, [sha256.Size]byte(b))
+	return nil
+}
+
+func (h *certificateHashes) String() string { return "" }
+func (h *certificateHashes) Type() string   { return "hash" }
 
 // target completes a URL with what may be left out of it.
 func (s *callSettings) target(raw string) (*url.URL, error) {
@@ -133,8 +152,8 @@ func readData(arg string, stdin io.Reader) (core.JSON, error) {
 }
 
 // call sends a request, prints the responses, and returns the exit code for the final one.
-func call(ctx context.Context, target *url.URL, req *core.Request, out printer) (int, error) {
-	c, err := client.Dial(ctx, target.String(), client.Options{})
+func (s *callSettings) call(ctx context.Context, target *url.URL, req *core.Request, out printer) (int, error) {
+	c, err := client.Dial(ctx, target.String(), client.Options{CertificateHashes: s.Hashes})
 	if err != nil {
 		return 0, err
 	}

@@ -4,11 +4,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
+	"net"
+	"slices"
 	"time"
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/certificate"
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/webtransport/devcert"
 )
 
 // newSource returns where the certificates of all encrypted listeners come from, nil when there are none. A
@@ -16,7 +19,7 @@ import (
 func newSource(cfg *config.Config, log *slog.Logger) (certificate.Source, error) {
 	t := &cfg.TLS
 	switch {
-	case t.Addr == "":
+	case t.Addr == "" && !(cfg.WebTransport.Enabled && cfg.Env != config.Production):
 		return nil, nil
 	case len(t.ACME.Domains) > 0:
 		return certificate.NewACME(certificate.ACMEOptions{
@@ -28,6 +31,8 @@ func newSource(cfg *config.Config, log *slog.Logger) (certificate.Source, error)
 			KeyID:     t.ACME.KeyID,
 			Key:       t.ACME.Key,
 		})
+	case t.Cert == "":
+		return devcert.New(hosts(cfg)...)
 	}
 	return certificate.NewFiles(t.Cert, t.Key, certificate.Options{
 		RefuseSelfMade: cfg.Env == config.Production,
@@ -43,11 +48,8 @@ func newSource(cfg *config.Config, log *slog.Logger) (certificate.Source, error)
 // verifyCertificate finds out whether there is a certificate, and whether clients can accept it.
 func verifyCertificate(cfg *config.Config) (m config.Mistake, ok bool) {
 	t := &cfg.TLS
-	if t.Addr == "" || len(t.ACME.Domains) > 0 {
-		return m, true
-	}
 	if t.Cert == "" {
-		return cfg.Mistake("tls.addr", "there is no certificate: set tls.cert and tls.key, or tls.acme.domains"), false
+		return m, true // fetched, self-made, or none
 	}
 	pair, err := certificate.Read(t.Cert, t.Key)
 	if err != nil {
@@ -63,6 +65,17 @@ func verifyCertificate(cfg *config.Config) (m config.Mistake, ok bool) {
 		return cfg.Mistake("tls.cert", "the certificate is not valid before "+pair.Leaf.NotBefore.Format(day)), false
 	}
 	return m, true
+}
+
+// hosts returns what a self-made certificate is for.
+func hosts(cfg *config.Config) []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	for _, addr := range []string{cfg.Addr, cfg.TLS.Addr, cfg.WebTransport.Addr} {
+		if host, _, err := net.SplitHostPort(addr); err == nil && host != "" && !slices.Contains(names, host) {
+			names = append(names, host)
+		}
+	}
+	return names
 }
 
 // newTLS returns what the encrypted listeners have in common.

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
+	"encoding/base64"
+	"encoding/json"
 	"html/template"
 	"io"
 	"net/http"
@@ -28,8 +31,9 @@ var assetTypes = map[string]string{
 	".svg": "image/svg+xml",
 }
 
-// newHandler serves WebSocket at / and /protoo, the client for pages of others, and, if it is wanted, the page at /.
-func newHandler(ws http.Handler, page bool) http.Handler {
+// newHandler serves WebSocket at / and /protoo, the client for pages of others, and, if it is wanted, the page at /. hashes is nil
+// unless certificates are self-made.
+func newHandler(ws http.Handler, page bool, hashes func() ([][sha256.Size]byte, error)) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/protoo", ws)
 	mux.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -50,12 +54,36 @@ func newHandler(ws http.Handler, page bool) http.Handler {
 	if page {
 		mux.HandleFunc("GET /page/{file}", serveAsset)
 	}
+	if hashes != nil {
+		mux.HandleFunc("GET /certificate-hashes.json", func(w http.ResponseWriter, r *http.Request) {
+			serveHashes(w, r, hashes)
+		})
+	}
 	mux.HandleFunc("GET /protoo.js", func(w http.ResponseWriter, r *http.Request) {
 		harden(w, r)
 		w.Header().Set("Content-Type", assetTypes[".js"])
 		_, _ = io.WriteString(w, js.Module)
 	})
 	return mux
+}
+
+// serveHashes tells pages which self-made certificates to accept for WebTransport, as base64 for the option
+// serverCertificateHashes. Nothing else vouches for them, so this is for development.
+func serveHashes(w http.ResponseWriter, r *http.Request, hashes func() ([][sha256.Size]byte, error)) {
+	list, err := hashes()
+	if err != nil {
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	answer := struct {
+		Hashes []string `json:"hashes"`
+	}{}
+	for _, hash := range list {
+		answer.Hashes = append(answer.Hashes, base64.StdEncoding.EncodeToString(hash[:]))
+	}
+	harden(w, r)
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 func isUpgrade(r *http.Request) bool {
@@ -100,12 +128,12 @@ func harden(w http.ResponseWriter, r *http.Request) {
 // plainHost is a host with its port, in which nothing ends a directive of a policy.
 var plainHost = regexp.MustCompile(`^[\w.-]+(:\d+)?$|^\[[0-9a-fA-F:]+\](:\d+)?$`)
 
-// contentSecurityPolicy names the host because 'self' does not cover WebSocket in every browser. The page is its own
+// contentSecurityPolicy names the host because 'self' does not cover WebSocket and WebTransport in every browser. The page is its own
 // frame in the split view.
 func contentSecurityPolicy(host string) string {
 	connect := "'self'"
 	if plainHost.MatchString(host) {
-		connect += " ws://" + host + " wss://" + host
+		connect += " ws://" + host + " wss://" + host + " https://" + host
 	}
 	return "default-src 'none'; script-src 'self'; style-src 'self'; connect-src " + connect + "; img-src 'self' data:; " +
 		"media-src blob:; frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"

@@ -76,9 +76,9 @@ func TestPageEscapesHost(t *testing.T) {
 func TestContentSecurityPolicy(t *testing.T) {
 	const begin = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
 	for host, allowed := range map[string]string{
-		"example.org":           " ws://example.org wss://example.org;",
-		"127.0.0.1:8080":        " ws://127.0.0.1:8080 wss://127.0.0.1:8080;",
-		"[::1]:8080":            " ws://[::1]:8080 wss://[::1]:8080;",
+		"example.org":           " ws://example.org wss://example.org https://example.org;",
+		"127.0.0.1:8080":        " ws://127.0.0.1:8080 wss://127.0.0.1:8080 https://127.0.0.1:8080;",
+		"[::1]:8080":            " ws://[::1]:8080 wss://[::1]:8080 https://[::1]:8080;",
 		"":                      ";",
 		"a; script-src *":       ";",
 		"a;script-src":          ";",

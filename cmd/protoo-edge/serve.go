@@ -59,6 +59,6 @@ func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	}
 	hangups := s.hangups()
 	defer signal.Stop(hangups)
-	announce(std.out, cfg, addrs)
+	s.announce(std.out, addrs)
 	return s.run(ctx, hangups, load)
 }

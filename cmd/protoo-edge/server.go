@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -10,11 +12,14 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/certificate"
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/transports/websocket"
+	"github.com/protoo-go/protoo/transports/webtransport"
+	"github.com/protoo-go/protoo/transports/webtransport/devcert"
 )
 
 // server is protoo-edge while it serves.
@@ -23,9 +28,12 @@ type server struct {
 	log    *slog.Logger
 	level  *slog.LevelVar
 	app    *core.App
-	source certificate.Source // nil without TLS
+	source certificate.Source   // nil without TLS and WebTransport
+	wt     *webtransport.Server // nil without WebTransport
 	http   *http.Server
 	failed chan error // from listeners
+
+	altPort atomic.Int32 // that browsers are told to find HTTP/3 at, 0 for none
 }
 
 func newServer(cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*server, error) {
@@ -38,13 +46,25 @@ func newServer(cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*ser
 		return nil, err
 	}
 	logEvents(app, log)
-	ws := websocket.New(app, logRefusals(newAccept(cfg), log), cfg.WebSocket)
+	s := &server{cfg: cfg, log: log, level: level, app: app, source: source, failed: make(chan error, 2)}
+	accept := logRefusals(newAccept(cfg), log)
+	ws := websocket.New(app, accept, cfg.WebSocket)
 	app.Attach(ws)
-	handler := newHandler(ws, cfg.Page)
+	var hashes func() ([][sha256.Size]byte, error)
+	if self, ok := source.(*devcert.Source); ok {
+		hashes = self.Hashes
+	}
+	handler := newHandler(ws, cfg.Page, hashes)
+	if cfg.WebTransport.Enabled && source != nil {
+		s.wt = newWebTransport(app, accept, cfg, handler)
+		app.Attach(s.wt)
+		handler = s.advertise(handler)
+	} else if cfg.WebTransport.Enabled {
+		log.Info("no WebTransport, which needs tls.addr and a certificate: clients use WebSocket")
+	}
 	if acme, ok := source.(*certificate.ACME); ok {
 		handler = acme.Handler(handler)
 	}
-	s := &server{cfg: cfg, log: log, level: level, app: app, source: source, failed: make(chan error, 2)}
 	s.http = &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: cfg.HTTP.ReadHeaderTimeout,
@@ -61,7 +81,7 @@ func newServer(cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*ser
 }
 
 // addresses are where a server listens; nil where it does not.
-type addresses struct{ plain, tls net.Addr }
+type addresses struct{ plain, tls, udp net.Addr }
 
 // listen opens the listeners and begins to serve them. None is served before all are open.
 func (s *server) listen() (addresses, error) {
@@ -85,6 +105,7 @@ func (s *server) listen() (addresses, error) {
 		at.tls = secure.Addr()
 		go func() { s.failed <- s.http.ServeTLS(secure, "", "") }()
 	}
+	at.udp = s.listenUDP(at)
 	return at, nil
 }
 
@@ -100,7 +121,7 @@ func (s *server) open(key, addr string) (net.Listener, error) {
 	return websocket.NewListener(l, func(err error) { s.log.Error("clients have to wait", "error", err) }), nil
 }
 
-func announce(out io.Writer, cfg *config.Config, at addresses) {
+func (s *server) announce(out io.Writer, at addresses) {
 	var urls []string
 	if at.plain != nil {
 		urls = append(urls, "http://"+at.plain.String())
@@ -112,7 +133,15 @@ func announce(out io.Writer, cfg *config.Config, at addresses) {
 	for _, u := range urls {
 		fmt.Fprintf(out, "connect to %s/protoo?username=NAME&uuid=DEVICE with the subprotocol protoo\n", strings.Replace(u, "http", "ws", 1))
 	}
-	if cfg.Identity.Type == "development" {
+	if at.udp != nil {
+		fmt.Fprintf(out, "connect to https://%s/protoo?username=NAME&uuid=DEVICE over WebTransport\n", at.udp)
+	}
+	if self, ok := s.source.(*devcert.Source); ok {
+		if hashes, err := self.Hashes(); err == nil {
+			fmt.Fprintf(out, "self-made certificate, SHA-256 %s\n", base64.StdEncoding.EncodeToString(hashes[0][:]))
+		}
+	}
+	if s.cfg.Identity.Type == "development" {
 		fmt.Fprintln(out, "development identity: clients are whoever they say they are; not for networks with strangers")
 	}
 }

@@ -48,7 +48,8 @@ func talk(ctx context.Context, target *url.URL, s *callSettings, std streams) er
 	}
 	var err error
 	v.client, err = client.Dial(ctx, target.String(), client.Options{
-		Routes: func(app *core.App) { app.All("*", v.receive) },
+		CertificateHashes: s.Hashes,
+		Routes:            func(app *core.App) { app.All("*", v.receive) },
 		OnRetry: func(err error, wait time.Duration) {
 			v.out.note("%v; next attempt in %v", err, wait.Round(time.Millisecond))
 		},

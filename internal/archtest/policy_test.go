@@ -128,6 +128,7 @@ var policy = []rule{
 		ours: []string{"core", "transports/...", "wasmhost/...", "middleware/...", "client/...", "cmd/..."},
 		modules: []string{
 			"github.com/goccy/go-yaml",
+			"github.com/quic-go/quic-go", // its HTTP/3 client, in tests
 			"github.com/spf13/pflag",
 			"golang.org/x/crypto",
 			"golang.org/x/term",

@@ -38,6 +38,9 @@ func (c *Config) check() Mistakes {
 		}
 		wrong(key, "is set, but tls.addr is off; :443 is the usual address")
 	}
+	if c.WebTransport.Addr != "" && !c.WebTransport.Enabled {
+		wrong("webtransport.addr", "is set, but webtransport.enabled is false")
+	}
 	if acme {
 		if !t.ACME.AcceptTerms {
 			wrong("tls.acme.accept_terms", "must be true: whoever fetches certificates agrees to the terms of the authority, "+t.ACME.Directory+" names them")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/transports/websocket"
+	"github.com/protoo-go/protoo/transports/webtransport"
 )
 
 // Production is the value of Config.Env that allows nothing that is only for development.
@@ -38,6 +39,12 @@ type Config struct {
 	compress    bool
 	compression websocket.Compression
 
+	WebTransport struct {
+		Enabled bool
+		Addr    string // host:port, "" for that of TLS or, without it, for Config.Addr
+		webtransport.Options
+	}
+
 	Core           core.Options
 	timeout        time.Duration
 	sessionTimeout time.Duration
@@ -59,7 +66,7 @@ type Config struct {
 }
 
 // TLS says where connections are encrypted, and with which certificate: Cert and Key name files, ACME
-// fetches one. At most one of both is set.
+// fetches one. At most one of both is set; when none is, the certificate is self-made.
 type TLS struct {
 	Addr       string // host:port, "" when it is off
 	Cert, Key  string

@@ -97,6 +97,38 @@ Let messages refer to earlier ones. It costs up to 50 KiB of memory a connection
 		{Key: "websocket.goroutines", value: toggle(&c.WebSocket.Goroutines, false), Doc: `
 Read each connection with a goroutine of its own where events could serve it.`},
 
+		{Key: "webtransport.enabled", value: toggle(&c.WebTransport.Enabled, true), Doc: `
+Serve WebTransport, over QUIC, beside WebSocket. Without a certificate that clients trust there is a self-made one, which is for
+development: pages learn its hash at /certificate-hashes.json.`},
+		{Key: "webtransport.addr", value: address(&c.WebTransport.Addr, ""), Doc: `
+Listen here on UDP. Without it, the address is that of tls.addr or, if that is off, of addr.`},
+		{Key: "webtransport.origins", value: list(&c.WebTransport.Origins, "origins such as https://example.com, https://*.example.com or *", isOrigin), Doc: `
+The origins that pages may connect from, beside the server's own host, written as in websocket.origins.`},
+		{Key: "webtransport.max_message", value: size(&c.WebTransport.MaxMessage, 64<<10, 1<<10, 64*mebibyte), Doc: `
+How much a message may have. Longer ones close the connection with 1009.`},
+		{Key: "webtransport.queue_size", value: size(&c.WebTransport.QueueSize, mebibyte, 4<<10, 1<<30), Doc: `
+How much may wait to be written to a client; peers.when_slow says what comes then.`},
+		{Key: "webtransport.stream_timeout", value: duration(&c.WebTransport.StreamTimeout, 5*time.Second, 100*time.Millisecond), Doc: `
+How long a client may take to open its stream.`},
+		{Key: "webtransport.message_timeout", value: duration(&c.WebTransport.MessageTimeout, 30*time.Second, 100*time.Millisecond), Doc: `
+How long a message may take from its first byte to its last.`},
+		{Key: "webtransport.write_timeout", value: duration(&c.WebTransport.WriteTimeout, 10*time.Second, 100*time.Millisecond), Doc: `
+How long a client may take to have room for what is written to it.`},
+		{Key: "webtransport.close_timeout", value: duration(&c.WebTransport.CloseTimeout, time.Second, 100*time.Millisecond), Doc: `
+How long a client may take to answer a close frame.`},
+		{Key: "webtransport.check_interval", value: duration(&c.WebTransport.CheckInterval, 25*time.Second, 100*time.Millisecond), Doc: `
+How often connections are looked at: for messages that take too long, and for a change of address.`},
+		{Key: "webtransport.keep_alive", value: duration(&c.WebTransport.KeepAlive, 15*time.Second, time.Second), Doc: `
+After how much silence a sign of life is exchanged, 15s at most. A connection is lost after 30s without one.`},
+		{Key: "webtransport.max_connections", value: limit(&c.WebTransport.MaxConnections, 0, 0), Doc: `
+How many connections there may be. More are refused.`},
+		{Key: "webtransport.max_connections_per_address", value: limit(&c.WebTransport.MaxConnectionsPerAddress, 0, 0), Doc: `
+How many there may be from one IP address, or from one /64 network of IPv6. More are refused.`},
+		{Key: "webtransport.max_handshakes", value: limit(&c.WebTransport.MaxHandshakes, 1024, -1), Doc: `
+How many clients may be connecting at one time. From a sixteenth of it on, they have to prove their addresses.`},
+		{Key: "webtransport.datagrams", value: toggle(&c.WebTransport.Datagrams, false), Doc: `
+Take and send datagrams: messages that may be lost.`},
+
 		{Key: "peers.timeout", value: duration(&c.timeout, 10*time.Second, time.Millisecond), Doc: `
 How long a client may take to answer a request.`},
 		{Key: "peers.session_timeout", value: duration(&c.sessionTimeout, 2*time.Minute, time.Millisecond), Doc: `
