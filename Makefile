@@ -24,7 +24,7 @@ LINT   := .bin/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 WAZERO := .bin/wazero-$(WAZERO_VERSION)/wazero
 GOROOT  = $(shell go env GOROOT)
 
-.PHONY: help check cross test race e2e fuzz bench wasm size
+.PHONY: help check cross test race e2e acme fuzz bench wasm size
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -33,7 +33,7 @@ check: $(LINT) ## format, vet, lint, go.mod, other systems; with CI set, a clean
 	@unformatted=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); \
 	[ -z "$$unformatted" ] || { echo "not formatted by gofmt:" $$unformatted; exit 1; }
 	go vet ./...
-	$(LINT) run
+	$(LINT) run --build-tags acme
 	go mod tidy -diff
 	go mod verify
 	@$(MAKE) --no-print-directory cross
@@ -56,6 +56,9 @@ race: ## the same under the race detector
 
 e2e: ## the JavaScript client and the browsers
 	./e2e/run
+
+acme: ## certificates from a test authority, over TCP and UDP
+	./e2e/acme/run
 
 fuzz: ## every fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME)

@@ -153,15 +153,17 @@ func served(t *testing.T, e *edge, roots *x509.CertPool) *big.Int {
 		t.Fatalf("%v\n%s", err, e.log.String())
 	}
 	defer conn.Close()
-	c, err := client.Dial(t.Context(), "wss://"+e.secure+"/?username=alice&uuid=phone", client.Options{TLS: trust})
-	if err != nil {
-		t.Fatal(err)
+	for _, scheme := range []string{"wss://", "https://"} {
+		c, err := client.Dial(t.Context(), scheme+e.secure+"/?username=alice&uuid=phone", client.Options{TLS: trust})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Request(t.Context(), "message", "/echo", nil); err != nil {
+			t.Error(err)
+		}
+		_ = c.Close(0, "")
+		<-c.Done()
 	}
-	if _, err := c.Request(t.Context(), "message", "/echo", nil); err != nil {
-		t.Error(err)
-	}
-	_ = c.Close(0, "")
-	<-c.Done()
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber
 }
 
