@@ -246,7 +246,9 @@ func TestCertificateHash(t *testing.T) {
 			go func() { served <- s.Serve(conn, &tls.Config{Certificates: []tls.Certificate{tt.server}}) }()
 			t.Cleanup(func() {
 				_ = s.Close()
-				<-served
+				if err := <-served; err != http.ErrServerClosed {
+					t.Error(err)
+				}
 			})
 			c, err := dialOurs(t.Context(), s.url("username=alice&uuid=1"), webtransport.DialOptions{CertificateHashes: tt.hashes}, nil)
 			if tt.ok {
@@ -308,7 +310,7 @@ func TestSharedSocket(t *testing.T) {
 		return byQuery(r)
 	}, webtransport.Options{})
 	var clients []*ours
-	for _, name := range strings.Split("abcdefgh", "") {
+	for name := range strings.SplitSeq("abcdefgh", "") {
 		clients = append(clients, s.joinOurs(t, name, nil))
 	}
 	for _, c := range clients {

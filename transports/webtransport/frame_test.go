@@ -188,14 +188,18 @@ func FuzzDecoder(f *testing.F) {
 				t.Fatalf("got %v, want %v", got, want)
 			}
 		}
+		code, reason, err := parseClose(stream)
+		if err == nil && len(stream) <= maxControl && !bytes.Equal(appendClose(nil, code, reason), appendFrame(nil, opClose, stream)) {
+			t.Fatalf("close %d %q", code, reason)
+		}
 	})
 }
 
 // TestDecoderMemory makes sure that a frame costs what has arrived of it, not what it announces.
 func TestDecoderMemory(t *testing.T) {
-	d := decoder{limit: 1 << 40}
+	d := decoder{limit: 1 << 30}
 	defer d.abandon()
-	announced := append([]byte{byte(opText)}, quicvarint.Append(nil, 1<<39)...)
+	announced := append([]byte{byte(opText)}, quicvarint.Append(nil, 1<<29)...)
 	if _, rest, err := d.next(append(announced, "abc"...)); err != nil || len(rest) != 0 {
 		t.Fatalf("got %q left, error %v", rest, err)
 	}

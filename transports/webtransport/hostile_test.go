@@ -128,7 +128,7 @@ func TestManyStreams(t *testing.T) {
 
 // TestStrangers has connections that ask for nothing, or for half of something.
 func TestStrangers(t *testing.T) {
-	const patience = 300 * time.Millisecond
+	const patience = 2 * time.Second // more than a handshake takes on a slow machine
 	s := &server{Server: webtransport.New(echo(), byQuery, webtransport.Options{})}
 	s.SetPatience(patience)
 	s.serve(t)
@@ -321,7 +321,7 @@ func TestDatagramFlood(t *testing.T) {
 // TestSilentClient has clients that do not answer a close frame: the session's end tells them the same.
 func TestSilentClient(t *testing.T) {
 	app := echo()
-	s := start(t, app, byQuery, webtransport.Options{CloseTimeout: 50 * time.Millisecond})
+	s := start(t, app, byQuery, webtransport.Options{CloseTimeout: 500 * time.Millisecond})
 	c := s.connect(t, "alice", "1")
 	c.exchange(t, "hello")
 	if err := app.Peer("alice", "1").Close(4001, "enough"); err != nil {
@@ -347,6 +347,10 @@ func TestSessionEnds(t *testing.T) {
 		{"foreign code", func(c *client) error { return c.CloseWithError(7, "") }, coretest.Closed{Code: core.CloseNoStatus}},
 		{"end of the connection", func(c *client) error { c.leave(); return nil }, coretest.Closed{Code: core.CloseNoStatus}},
 		{"end of the stream", func(c *client) error { return c.stream.Close() }, coretest.Closed{Code: core.CloseNoStatus}},
+		{"end of the stream before the code", func(c *client) error {
+			_ = c.stream.Close()
+			return c.CloseWithError(4003, "firefox again")
+		}, coretest.Closed{Code: 4003, Reason: "firefox again"}},
 		{"failure of the connection", func(c *client) error { c.drop(); return nil }, coretest.Closed{Code: core.CloseAbnormal, Reason: "connection lost"}},
 		{"reset of the stream", func(c *client) error { c.stream.CancelWrite(1); return nil }, coretest.Closed{Code: core.CloseAbnormal, Reason: "connection lost"}},
 		{"reset before the code", func(c *client) error {

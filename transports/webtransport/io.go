@@ -195,12 +195,23 @@ func (c *Conn) write() {
 	c.writing = false
 	last := c.state == closing
 	if last && c.expiry == nil {
-		c.expiry = time.AfterFunc(c.config.closeTimeout, c.abort)
+		c.expiry = time.AfterFunc(c.config.closeTimeout, c.expire)
 	}
 	c.mu.Unlock()
 	if last {
 		_ = c.stream.Close()
 	}
+}
+
+// expire is called when the other side has not answered a close frame in time. Perhaps it understands the end of the session.
+func (c *Conn) expire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != closing {
+		return
+	}
+	c.session.farewell(c.code, c.reason)
+	c.expiry = time.AfterFunc(c.config.closeTimeout, c.abort)
 }
 
 // stuck ends a connection that cannot be written to any more. c.mu is held.
@@ -229,8 +240,14 @@ func (c *Conn) finish(err error) {
 	eof := errors.Is(err, io.EOF)
 	c.mu.Lock()
 	if eof && c.state == open { // without a close frame
-		c.answered = true
-		c.close(core.CloseNoStatus, "")
+		c.mu.Unlock()
+		code, reason := c.session.verdict(err)
+		if code == core.CloseAbnormal { // nothing came behind it
+			code, reason = core.CloseNoStatus, ""
+		}
+		c.mu.Lock()
+		c.answered = c.state == open
+		c.close(code, reason)
 	}
 	state, told, answered := c.state, c.reported || c.link == nil, c.answered
 	code, reason := c.code, c.reason

@@ -193,7 +193,7 @@ func TestRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.CloseWithError(0, "")
+	defer func() { _ = conn.CloseWithError(0, "") }()
 	over := (&http3.Transport{EnableDatagrams: true}).NewClientConn(conn)
 	for _, want := range []string{"200", "429 one session in a connection"} {
 		if got := s.connectOver(t, over, "webtransport", http.Header{}); got != want {

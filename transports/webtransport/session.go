@@ -36,18 +36,21 @@ const codeWait = 200 * time.Millisecond
 
 // verdict says how the other side has ended a session whose stream has failed with err. It may take codeWait.
 func (s *session) verdict(err error) (code int, reason string) {
-	if code, reason, told := told(err); told {
-		return code, reason
+	for _, e := range [...]error{s.ending(), err} {
+		if code, reason, told := told(e); told {
+			return code, reason
+		}
 	}
+	return core.CloseAbnormal, "connection lost"
+}
+
+// ending waits for the error that the session ends with. Its context does not say it, whoever accepts streams learns it.
+func (s *session) ending() error {
 	ctx, cancel := context.WithTimeout(context.Background(), codeWait)
 	defer cancel()
 	for {
-		// The session's context does not say how it has ended, whoever accepts streams learns it.
 		if _, err := s.AcceptStream(ctx); err != nil {
-			if code, reason, told := told(err); told {
-				return code, reason
-			}
-			return core.CloseAbnormal, "connection lost"
+			return err
 		}
 	}
 }
