@@ -13,56 +13,58 @@ func (m *Module) Accept(behind core.Accept) core.Accept {
 		behind = func(*core.ConnectRequest) (core.Identity, error) { return core.Identity{}, core.Reject(0, "") }
 	}
 	return func(r *core.ConnectRequest) (core.Identity, error) {
-		v := m.acquire()
+		t := &turn{}
+		v, wanted, err := m.begin(&event{kind: EventConnect, connect: r}, t)
 		if v == nil {
 			return core.Identity{}, errUnavailable
 		}
-		if !v.plan.events[EventConnect] {
+		if !wanted {
 			v.release()
 			return behind(r)
 		}
-		t, err := v.admit(r)
-		if err == nil && t.action == actionReply && !t.hasPeer {
-			err = v.fail(KindFrame, EventConnect.String(), badResult("a connection is accepted without a peer"))
-		}
-		if err == nil && (t.action == actionSkipRoute || t.action == actionSkipRouter) {
-			err = v.fail(KindFrame, EventConnect.String(), badResult("action %d is not for connections", t.action))
+		if err == nil {
+			t, err = v.admit(r, t)
 		}
 		skip := v.onError == Skip
 		v.release()
 		switch {
-		case err != nil && skip:
-			return behind(r)
-		case err != nil:
+		case err != nil && !skip:
 			return core.Identity{}, err
-		case t.action == actionReply:
+		case err == nil && t.action == actionReply:
 			return t.identity(), nil
-		case t.action == actionError:
+		case err == nil && t.action == actionError:
 			return core.Identity{}, core.Reject(t.status, t.reason)
 		}
 		return behind(r)
 	}
 }
 
-// admit tells the module of a connection, and waits for its decision if it keeps the connection.
-func (v *version) admit(r *core.ConnectRequest) (*turn, error) {
-	t := &turn{}
-	if err := v.dispatch(nil, event{kind: EventConnect, connect: r}, t); err != nil {
-		return nil, err
-	}
-	if t.action != actionPending {
+// admit does what the module has said about a connection, and waits for its decision if it keeps the connection.
+func (v *version) admit(r *core.ConnectRequest, t *turn) (*turn, error) {
+	if t.action == actionPending {
+		var err error
+		if t, err = v.await(r, t); err != nil {
+			return nil, err
+		}
+	} else {
 		v.flush(t, nil)
-		return t, nil
 	}
+	switch {
+	case t.action == actionReply && !t.hasPeer:
+		return nil, v.fail(KindFrame, EventConnect.String(), badResult("a connection is accepted without a peer"))
+	case t.action == actionSkipRoute || t.action == actionSkipRouter:
+		return nil, v.fail(KindFrame, EventConnect.String(), badResult("action %d is not for connections", t.action))
+	}
+	return t, nil
+}
+
+func (v *version) await(r *core.ConnectRequest, t *turn) (*turn, error) {
 	type decision struct {
 		t   *turn
 		err error
 	}
 	decided := make(chan decision, 1)
 	k := &kept{token: t.token, in: t.in, decide: func(t *turn, err error) {
-		if t != nil && t.action == actionPending { // by complete
-			err = badResult("action %d does not complete anything", t.action)
-		}
 		decided <- decision{t, err}
 	}}
 	_ = v.hold() // is held already, by Accept

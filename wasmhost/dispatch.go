@@ -16,7 +16,7 @@ type turn struct {
 }
 
 // dispatch tells an instance of an event: want, or any if that is nil. Every error is an [*Error].
-func (v *version) dispatch(want *instance, e event, t *turn) error {
+func (v *version) dispatch(want *instance, e *event, t *turn) error {
 	m := v.module
 	if !m.breaker.allow() {
 		m.stats.skipped.Add(1)
@@ -26,7 +26,7 @@ func (v *version) dispatch(want *instance, e event, t *turn) error {
 	if err != nil {
 		return v.untaken(e.kind, err)
 	}
-	in.event = e
+	in.event = *e
 	if err = v.perform(in, t); err == nil {
 		v.put(in)
 		m.breaker.succeeded()
@@ -88,31 +88,45 @@ func (v *version) untaken(e Event, err error) error {
 		return known
 	}
 	v.module.stats.skipped.Add(1)
-	return v.unavailable(e, err.Error())
+	failure := v.unavailable(e, err.Error())
+	if errors.Is(err, ErrClosed) {
+		failure.Err = fmt.Errorf("%w: %w", ErrClosed, errUnavailable)
+	}
+	return failure
+}
+
+// begin tells the version that serves of an event that follows from no other. It returns that version, with a hold on it, and
+// whether it wants such events; nil if the module is closed. A version that is closed at this moment has been replaced, and
+// the event goes to its successor.
+func (m *Module) begin(e *event, t *turn) (v *version, wanted bool, err error) {
+	for {
+		v = m.acquire()
+		if v == nil || !v.plan.events[e.kind] {
+			return v, false, nil
+		}
+		if err = v.dispatch(nil, e, t); !errors.Is(err, ErrClosed) {
+			return v, true, err
+		}
+		v.release()
+	}
 }
 
 // Handle shows a request to the module and does what that says. It is a [core.Handler].
 func (m *Module) Handle(req *core.Request, next core.Next) error {
-	v := m.acquire()
-	if v == nil {
-		return errUnavailable
-	}
-	if !v.plan.events[EventRequest] {
-		v.release()
-		next()
-		return nil
-	}
 	var t turn
-	if err := v.dispatch(nil, event{kind: EventRequest, req: req}, &t); err != nil {
-		skip := v.onError == Skip
+	v, wanted, err := m.begin(&event{kind: EventRequest, req: req}, &t)
+	switch {
+	case v == nil:
+		return errUnavailable
+	case wanted && err == nil:
+		return v.act(&t, req, next)
+	case wanted && v.onError == Fail:
 		v.release()
-		if skip {
-			next()
-			return nil
-		}
 		return err
 	}
-	return v.act(&t, req, next)
+	v.release()
+	next()
+	return nil
 }
 
 // act does with a request what the module has said, and returns the error that its handler fails with. The
@@ -175,7 +189,7 @@ func (v *version) pass(t *turn, req *core.Request, next core.Next) error {
 // returned tells the module that next has returned.
 func (v *version) returned(t *turn, req *core.Request) error {
 	var after turn
-	e := event{kind: EventReturned, token: t.token, carry: t.carry, req: req}
+	e := &event{kind: EventReturned, token: t.token, carry: t.carry, req: req}
 	if err := v.dispatch(t.in, e, &after); err != nil {
 		v.release()
 		return nil // the request is in other hands, so the failure is not its own; the hook has it

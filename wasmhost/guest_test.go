@@ -2,6 +2,7 @@ package wasmhost
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,7 @@ func goGuest(t testing.TB, name string, m *Manifest) []byte {
 	defer goGuests.Unlock()
 	file := goGuests.files[name]
 	if file == nil {
+		dependOn(t, "guest/go")
 		out := filepath.Join(t.TempDir(), name+".wasm")
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-buildmode=c-shared", "-o", out, "./guest/go/examples/"+name+"/module")
 		cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=")
@@ -52,6 +54,20 @@ func goGuest(t testing.TB, name string, m *Manifest) []byte {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// dependOn reads the files in a folder, so that the go command sees that a test's result depends on them: it does not see what
+// is built here.
+func dependOn(t testing.TB, folder string) {
+	err := fs.WalkDir(os.DirFS("."), folder, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			_, err = os.ReadFile(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // loadFile loads a module that is complete.

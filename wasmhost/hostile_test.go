@@ -91,6 +91,24 @@ var hostiles = []struct {
 		send := g.call("peer_send")
 		g.on = seq(loop, num(at), num(frameHead+12+16+12), send, drop, again, end)
 	}, KindFuel, "out of fuel"},
+	{"large messages", func(g *guest) {
+		f := frame(func(w *frameWriter) {
+			w.add(fieldPeer, "alice", "1")
+			w.add(fieldMethod, "", "message")
+			w.add(fieldPath, "", "/")
+			w.add(fieldData, "", "["+strings.Repeat("1,", 20_000)+"1]")
+		})
+		at := g.put(f)
+		send := g.call("peer_send")
+		g.pages = 2
+		g.on = seq(loop, num(at), num(len(f)), send, drop, again, end)
+	}, KindFuel, "out of fuel"},
+	{"printing the whole memory in one call", func(g *guest) {
+		// Many vectors that each are the whole memory.
+		vectors := g.put([]byte(strings.Repeat("\x00\x00\x00\x00\x00\x00\x01\x00", 1024)))
+		write := g.call(wasiPrefix + "fd_write")
+		g.on = seq(loop, num(1), num(vectors), num(1024), num(0), write, drop, again, end)
+	}, KindFuel, "out of fuel"},
 	{"host function with an address outside", func(g *guest) {
 		g.on = seq(num(0), num(65530), num(7), g.call("log"))
 	}, KindMemory, "outside of its memory"},
@@ -263,8 +281,9 @@ func TestFresh(t *testing.T) {
 func BenchmarkHostileLatency(b *testing.B) {
 	for _, hostile := range []bool{false, true} {
 		b.Run(fmt.Sprintf("hostile=%v", hostile), func(b *testing.B) {
+			// It uses most of its fuel and returns in time, so that nothing keeps it from being called again.
 			g := &guest{manifest: manifest(EventNotification)}
-			g.on = seq(loop, again, end)
+			g.on = seq(num(500_000), assign(2), loop, local(2), num(1), sub, []byte{0x22, 2}, againIf, end)
 			m := benchModule(b, g)
 			stop := make(chan struct{})
 			done := make(chan struct{})

@@ -55,10 +55,11 @@ var hostFunctions = map[string]hostFunction{
 
 // The price of a host function in fuel: a unit is about a nanosecond.
 const (
-	costCall  = 100
-	costPeer  = 200 // for each peer that is looked at
-	costBytes = 8   // bytes for one unit
-	costSend  = 2000
+	costCall   = 100
+	costPeer   = 200 // for each peer that is looked at
+	costBytes  = 8   // bytes for one unit
+	costSend   = 2000
+	costParsed = 2 // for each byte that has to be checked
 )
 
 // add adds the function to a host module.

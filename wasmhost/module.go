@@ -188,16 +188,13 @@ func (e *tracedError) Unwrap() error { return e.err }
 
 // Notify tells the module something, as the event notification: a name and data. It waits until the module has taken note, and fails with an [*Error] if it refuses or fails.
 func (m *Module) Notify(name string, data core.JSON) error {
-	v := m.acquire()
+	var t turn
+	v, wanted, err := m.begin(&event{kind: EventNotification, name: name, data: data}, &t)
 	if v == nil {
 		return ErrClosed
 	}
 	defer v.release()
-	if !v.plan.events[EventNotification] {
-		return nil
-	}
-	var t turn
-	if err := v.dispatch(nil, event{kind: EventNotification, name: name, data: data}, &t); err != nil {
+	if !wanted || err != nil {
 		return err
 	}
 	v.flush(&t, nil)
@@ -212,16 +209,13 @@ func (m *Module) offline(p *core.Peer) { m.presence(EventOffline, p) }
 
 // presence tells the module of a peer. Failures go to the host's hook: nobody waits for this.
 func (m *Module) presence(kind Event, p *core.Peer) {
-	v := m.acquire()
+	var t turn
+	v, wanted, err := m.begin(&event{kind: kind, peer: p}, &t)
 	if v == nil {
 		return
 	}
 	defer v.release()
-	if !v.plan.events[kind] {
-		return
-	}
-	var t turn
-	if v.dispatch(nil, event{kind: kind, peer: p}, &t) == nil {
+	if wanted && err == nil {
 		t.applyTo(p)
 		v.flush(&t, nil)
 	}

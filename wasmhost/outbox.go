@@ -40,6 +40,17 @@ func (in *instance) full() bool {
 	return len(in.outbox) >= in.version.limits.Outbox
 }
 
+// frame returns a frame that a module gives to a host function, and false if that is longer than frames may be. What
+// is in it is going to be copied and checked, which its price is for.
+func (in *instance) frame(mod api.Module, ptr, size uint64) ([]byte, bool) {
+	frame := slice(mod, ptr, size)
+	if len(frame) > in.version.limits.Frame {
+		return nil, false
+	}
+	in.charge(int64(len(frame) * costParsed))
+	return frame, true
+}
+
 // post adds a message, and returns what the host function returns.
 func (in *instance) post(m message) uint64 {
 	in.outbox = append(in.outbox, m)
@@ -71,8 +82,11 @@ func hostPeerSend(in *instance, mod api.Module, s []uint64) {
 		return
 	}
 	var o outcome
-	frame := slice(mod, s[0], s[1])
-	in.charge(int64(len(frame) / costBytes))
+	frame, ok := in.frame(mod, s[0], s[1])
+	if !ok {
+		s[0] = code(codeInvalid)
+		return
+	}
 	l, err := in.readMessage(frame, &o)
 	if err != nil || !o.hasPeer || !o.hasPath {
 		s[0] = code(codeInvalid)
@@ -168,7 +182,7 @@ func (v *version) send(in *instance, m *message) {
 	}
 	token, correlation, carry := m.token, m.correlation, m.carry
 	m.peer.Send(m.req).OnResponse(func(res *core.Response) {
-		v.follow(in, event{kind: EventReply, token: token, correlation: correlation, carry: carry, res: res})
+		v.follow(in, &event{kind: EventReply, token: token, correlation: correlation, carry: carry, res: res})
 		if !res.IsProvisional() {
 			stats.sends.Add(-1)
 			v.release()
@@ -183,7 +197,11 @@ func hostPeerClose(in *instance, mod api.Module, s []uint64) {
 		return
 	}
 	var o outcome
-	frame := slice(mod, s[0], s[1])
+	frame, ok := in.frame(mod, s[0], s[1])
+	if !ok {
+		s[0] = code(codeInvalid)
+		return
+	}
 	_, err := in.readMessage(frame, &o)
 	if err != nil || !o.hasPeer || o.status != 0 && !core.ValidCloseCode(o.status) {
 		s[0] = code(codeInvalid)
@@ -210,10 +228,9 @@ func hostComplete(in *instance, mod api.Module, s []uint64) {
 		s[0] = code(codeInvalid)
 		return
 	}
-	if size := uint32(s[3]); size > 0 {
-		frame := slice(mod, s[2], s[3])
-		in.charge(int64(size / costBytes))
-		if t.read(frame, in.version.limits.Carry, &in.strs) != nil {
+	if uint32(s[3]) > 0 {
+		frame, ok := in.frame(mod, s[2], s[3])
+		if !ok || t.read(frame, in.version.limits.Carry, &in.strs) != nil {
 			s[0] = code(codeInvalid)
 			return
 		}
@@ -240,9 +257,8 @@ func hostProgress(in *instance, mod api.Module, s []uint64) {
 	}
 	t := &turn{token: in.event.token}
 	t.action = actionReply
-	frame := slice(mod, s[0], s[1])
-	in.charge(int64(len(frame) / costBytes))
-	if t.read(frame, in.version.limits.Carry, &in.strs) != nil || t.status < 100 || t.status >= 200 {
+	frame, ok := in.frame(mod, s[0], s[1])
+	if !ok || t.read(frame, in.version.limits.Carry, &in.strs) != nil || t.status < 100 || t.status >= 200 {
 		s[0] = code(codeInvalid)
 		return
 	}
@@ -318,6 +334,6 @@ func (v *version) startTimer(in *instance, m *message) {
 			return
 		}
 		defer v.release()
-		v.follow(in, event{kind: EventTimer, token: token, correlation: correlation, carry: carry})
+		v.follow(in, &event{kind: EventTimer, token: token, correlation: correlation, carry: carry})
 	})
 }

@@ -124,6 +124,9 @@ func (p *pendings) get(token uint64) *kept {
 
 // lose fails what depends on an instance that is lost.
 func (p *pendings) lose(in *instance) {
+	if !in.version.sticky() {
+		return
+	}
 	p.mu.Lock()
 	var lost []uint64
 	for token, k := range p.all {
@@ -226,7 +229,7 @@ func (v *version) report(err error) {
 
 // follow tells an instance of something that follows from an earlier event, and lets it decide about the
 // request or connection that is kept, if there still is one.
-func (v *version) follow(in *instance, e event) {
+func (v *version) follow(in *instance, e *event) {
 	var t turn
 	token := e.token
 	if err := v.dispatch(in, e, &t); err != nil {

@@ -94,6 +94,9 @@ func wasiStat(_ *instance, mod api.Module, s []uint64) uint64 {
 	return wasiSuccess
 }
 
+// maxWrite is how many bytes one call writes. WASI allows it to be fewer than there are.
+const maxWrite = 4096
+
 // wasiWrite logs what is written to the standard output and error.
 func wasiWrite(in *instance, mod api.Module, s []uint64) uint64 {
 	fd, count := uint32(s[0]), uint32(s[2])
@@ -106,8 +109,12 @@ func wasiWrite(in *instance, mod api.Module, s []uint64) uint64 {
 	}
 	written := uint32(0)
 	for i := range uint64(count) {
+		if written >= maxWrite {
+			break // the rest is for another call, which has its own price
+		}
 		vector := slice(mod, uint64(uint32(s[1]))+8*i, 8)
 		text := slice(mod, uint64(binary.LittleEndian.Uint32(vector)), uint64(binary.LittleEndian.Uint32(vector[4:])))
+		text = text[:min(len(text), int(maxWrite-written))]
 		written += uint32(len(text))
 		if in.version.plan.capabilities.has(Log) {
 			in.print(level, text)

@@ -35,7 +35,7 @@ func (w *watcher) response(res *core.Response) {
 	carry := w.carry
 	w.mu.Unlock()
 	var t turn
-	err := v.dispatch(w.in, event{kind: EventResponse, token: w.token, carry: carry, req: w.req, res: res}, &t)
+	err := v.dispatch(w.in, &event{kind: EventResponse, token: w.token, carry: carry, req: w.req, res: res}, &t)
 	if err == nil {
 		err = w.apply(&t, res)
 	}

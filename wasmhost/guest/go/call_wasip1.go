@@ -3,6 +3,8 @@ package guest
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 )
 
 // The events, actions and flags of ABI.md.
@@ -34,7 +36,8 @@ var (
 
 	calls   = make(map[uint64]*call) // by token
 	current uint64                   // the token of the event at hand
-	running *call                    // whose handler runs
+	running *call                    // whose handler, or function for a response, runs
+	inside  bool                     // it is the handler, which can wait
 )
 
 // maxCalls bounds the calls whose handlers have returned and that wait for a response.
@@ -114,8 +117,7 @@ func result(action, flags uint32, w *writer) int64 {
 // failure writes an error into a frame.
 func failure(err error) *writer {
 	w := newWriter()
-	var known *StatusError
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*StatusError](err); ok {
 		w.addUint32(fieldStatus, uint32(known.Status))
 		w.add(fieldReason, "", known.Reason)
 	} else {
@@ -124,18 +126,17 @@ func failure(err error) *writer {
 	return w
 }
 
-// A call is a request or connection that a handler deals with, on a goroutine of its own: that one waits in
+// A call is a request or connection that a handler deals with, as a coroutine of its own: that one waits in
 // next and in Wait, and the host goes on meanwhile.
 type call struct {
 	frame frame
 	req   *Request // nil for a connection
 
-	parked chan struct{} // the goroutine waits or has ended
-	awake  chan struct{}
+	worker *worker
 
 	said     bool // there is something to tell the host
 	told     bool // it has been told
-	ended    bool // the goroutine has
+	ended    bool // the handler has
 	returned bool // next has
 	action   uint32
 	frameUp  *writer
@@ -152,42 +153,67 @@ func newCall(f frame) *call {
 			}
 		}
 	}
-	c := &call{frame: f, parked: make(chan struct{}), awake: make(chan struct{})}
+	c := &call{frame: f}
 	calls[f.token] = c
 	return c
 }
 
-// run starts the goroutine of a handler, and returns to the host when that waits.
+// run starts a handler, and returns to the host when that waits.
 func (c *call) run(fn func()) int64 {
-	running = c
-	go func() {
-		fn()
-		c.ended = true
-		c.parked <- struct{}{}
-	}()
-	<-c.parked
-	return c.result()
+	var w *worker
+	if n := len(idle); n > 0 {
+		w, idle = idle[n-1], idle[:n-1]
+	} else {
+		w = newWorker()
+	}
+	w.call, w.fn, c.worker = c, fn, w
+	return c.resume()
 }
 
-// resume lets the goroutine go on, until it waits again.
+// resume lets the handler go on, until it waits again.
 func (c *call) resume() int64 {
 	if !c.ended {
-		running = c
-		c.awake <- struct{}{}
-		<-c.parked
+		running, inside = c, true
+		c.worker.resume()
+		inside = false
 	}
 	return c.result()
 }
 
-// wait lets the host go on until a condition holds, which is looked at whenever there is news.
+// wait lets the host go on until a condition holds, which is looked at whenever there is news. A function for
+// responses that calls next does not wait.
 func (c *call) wait(until func() bool) {
-	for !until() {
-		c.parked <- struct{}{}
-		<-c.awake
+	for inside && !until() {
+		c.worker.yield(struct{}{})
 	}
 }
 
 func (c *call) hasReturned() bool { return c.returned }
+
+// A worker is a coroutine for handlers: switching to one costs a small part of what waking a goroutine does. Workers are
+// used again, since a new one has a small stack that has to grow.
+type worker struct {
+	resume func() (struct{}, bool)
+	yield  func(struct{}) bool
+	call   *call
+	fn     func()
+}
+
+var idle []*worker
+
+func newWorker() *worker {
+	w := &worker{}
+	w.resume, _ = iter.Pull(func(yield func(struct{}) bool) {
+		for w.yield = yield; ; {
+			w.fn()
+			w.call.ended = true
+			w.call, w.fn = nil, nil
+			idle = append(idle, w)
+			yield(struct{}{})
+		}
+	})
+	return w
+}
 
 // say keeps what the handler has said until it waits. What it says first counts, but after next it can still reply.
 func (c *call) say(action uint32, w *writer) {
@@ -301,8 +327,8 @@ func (c *call) admit() {
 // respond shows a response to the functions that the handler has registered.
 func (c *call) respond(f *frame) int64 {
 	res := f.response()
-	for i := len(c.req.hooks) - 1; i >= 0; i-- {
-		c.req.hooks[i](res)
+	for _, fn := range slices.Backward(c.req.hooks) {
+		fn(res)
 	}
 	if !res.IsProvisional() {
 		c.req.ended = true

@@ -201,7 +201,7 @@ var errWait = errors.New("guest: only the handler that has sent the request can 
 // Wait returns the final response. In a module the context is not looked at: the time that the peer has is limited.
 func (t *Transaction) Wait(context.Context) (*Response, error) {
 	if t.Final() == nil {
-		if t.call == nil || running != t.call {
+		if t.call == nil || running != t.call || !inside {
 			return nil, errWait
 		}
 		t.call.wait(func() bool { return t.Final() != nil })
