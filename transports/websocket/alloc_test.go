@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/protoo-go/protoo/core"
 )
@@ -78,6 +79,7 @@ func TestAllocations(t *testing.T) {
 		ofCore := testing.AllocsPerRun(allocRuns, func() { link.Receive(loop, msg) })
 		for _, p := range paths {
 			t.Run(tt.name+", "+p.name, func(t *testing.T) {
+				p.options.PingInterval = time.Hour // or a ping could come between the answers
 				want := ofCore
 				if p.tls {
 					want += tlsAllocs(t, len(tt.frame)) + tlsAllocs(t, tt.answer)
@@ -121,6 +123,7 @@ func TestBroadcastAllocations(t *testing.T) {
 	ofCore := testing.AllocsPerRun(allocRuns, func() { broadcast(bare) })
 	for _, p := range paths {
 		t.Run(p.name, func(t *testing.T) {
+			p.options.PingInterval = time.Hour // or a ping could come with a message
 			app := echo()
 			s := start(t, p, app, byQuery)
 			arrived := make(chan int, peers)

@@ -37,6 +37,7 @@ type path struct {
 	name    string
 	options websocket.Options
 	tls     bool
+	ours    bool               // connections come from a NewListener
 	http    func(*http.Server) // changes the server before it starts; nil for nothing
 }
 
@@ -44,6 +45,7 @@ var paths = []path{
 	{name: "events"},
 	{name: "goroutines", options: websocket.Options{Goroutines: true}},
 	{name: "tls", tls: true},
+	{name: "tls events", tls: true, ours: true},
 }
 
 // server is a websocket.Server in an http.Server.
@@ -83,6 +85,9 @@ func start(t testing.TB, p path, app *core.App, accept core.Accept) *server {
 	h.Config.ErrorLog = log.New(io.Discard, "", 0) // clients here break off many a TLS handshake
 	if p.http != nil {
 		p.http(h.Config)
+	}
+	if p.ours {
+		h.Listener = websocket.NewListener(h.Listener, nil)
 	}
 	s := &server{handler: handler}
 	states := h.Config.ConnState

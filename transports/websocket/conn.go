@@ -81,15 +81,8 @@ func (c *Conn) Send(msg []byte) error {
 
 // send is Send for any frame. c.mu is held.
 func (c *Conn) send(op ws.OpCode, payload []byte) error {
-	if c.queued()+len(payload) > c.config.queueSize {
-		if !c.corked {
-			return core.ErrSlow
-		}
-		// Perhaps it is not the peer that is slow: what is corked has not been tried yet.
-		c.flush()
-		if c.queued()+len(payload) > c.config.queueSize {
-			return core.ErrSlow
-		}
+	if !c.room(len(payload), c.config.queueSize) {
+		return core.ErrSlow
 	}
 	if d := c.dec.deflate; d != nil && op == ws.OpText && len(payload) >= d.threshold {
 		small := getBuffer()
@@ -107,6 +100,14 @@ func (c *Conn) send(op ws.OpCode, payload []byte) error {
 
 // corkSize is how much is collected while the connection is corked.
 const corkSize = 64 << 10
+
+// room tells whether n more bytes can be queued without going beyond limit.
+func (c *Conn) room(n, limit int) bool {
+	if c.corked && c.queued()+n > limit {
+		c.flush() // perhaps it is not the peer that is slow: what is corked has not been tried yet
+	}
+	return c.queued()+n <= limit
+}
 
 func (c *Conn) queued() int {
 	n := 0
@@ -150,6 +151,10 @@ func (c *Conn) close(code int, reason string, linkCode int, linkReason string) {
 	c.borrow()
 	c.out.b = appendClose(c.out.b, code, reason, c.config.client)
 	c.flush()
+	if c.paused && c.state == closing {
+		c.paused = false
+		c.socket.resume() // or the answer would not be read
+	}
 	c.report(linkCode, linkReason)
 	if c.state == closing {
 		c.expiry = time.AfterFunc(c.config.closeTimeout, c.abort)
@@ -235,11 +240,11 @@ func (c *Conn) Resume() {
 	c.socket.resume()    // there is one: it has been read from
 }
 
-// pause reports whether reading has to stop: not if Resume has come first.
+// pause reports whether reading has to stop: not if Resume has come first, or the end.
 func (c *Conn) pause() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.resumed || c.state == closed {
+	if c.resumed || c.state != open {
 		c.resumed = false
 		return false
 	}
@@ -251,12 +256,12 @@ func (c *Conn) pause() bool {
 // String names the transport and the remote address.
 func (c *Conn) String() string { return c.config.scheme + "/" + c.addr.String() }
 
-// cork holds back what is sent until uncork, and reports whether there is a connection still.
-func (c *Conn) cork() bool {
+// cork holds back what is sent until uncork, and returns the connection's state.
+func (c *Conn) cork() state {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.corked = true
-	return c.state != closed
+	return c.state
 }
 
 func (c *Conn) uncork() {
@@ -280,7 +285,8 @@ func (c *Conn) consume(input *[]byte) verdict {
 	if !c.active.Load() {
 		c.active.Store(true)
 	}
-	if !c.cork() || c.deaf {
+	state := c.cork()
+	if state == closed || c.deaf {
 		*input = nil
 	}
 	for len(*input) > 0 {
@@ -297,6 +303,9 @@ func (c *Conn) consume(input *[]byte) verdict {
 		}
 		switch f.op {
 		case ws.OpText, ws.OpBinary:
+			if state != open {
+				break // only a close frame is waited for
+			}
 			var flow core.Flow
 			if f.op == ws.OpBinary {
 				flow = c.link.ReceiveBad(c.loop, errBinary)
@@ -338,12 +347,12 @@ func (c *Conn) rest() {
 	c.uncork()
 }
 
-// pong answers a ping. Answers that do not fit the queue are left out: the other side is not
-// reading them.
+// pong answers a ping. Answers that do not fit half of the queue are left out: the other side is not
+// reading them, and messages need room, too.
 func (c *Conn) pong(payload []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state == open {
+	if c.state == open && c.room(len(payload), c.config.queueSize/2) {
 		_ = c.send(ws.OpPong, payload)
 	}
 }

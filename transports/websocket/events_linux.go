@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"crypto/tls"
 	"net"
 	"runtime"
 	"sync"
@@ -11,17 +12,18 @@ import (
 	"github.com/protoo-go/protoo/core"
 )
 
-// eventSocket is a plain TCP socket whose reading is driven by epoll: while it is
+// eventSocket is a TCP socket whose reading is driven by epoll: while it is
 // idle it has neither a goroutine nor a buffer.
 type eventSocket struct {
 	*Conn
 	poller   *poller
-	fd       int    // -1 when it has been closed, which only the poller's goroutine does
-	interest uint32 // the events that epoll watches for
-	blocked  bool   // the socket takes no more for now
-	recall   bool   // the poller is to look at the stash
-	stash    []byte // input that has been read and not handled
-	stalled  bool   // by the link; of the poller's goroutine
+	secure   *carrier // nil without TLS
+	fd       int      // -1 when it has been closed, which only the poller's goroutine does
+	interest uint32   // the events that epoll watches for
+	blocked  bool     // the socket takes no more for now
+	recall   bool     // the poller is to look at the stash
+	stalled  bool     // by the link; of the poller's goroutine
+	stash    []byte   // input that has been read and not handled
 }
 
 // pollers share the connections of a server. There is one for every two processors: the network's own work
@@ -52,11 +54,22 @@ func (ps *pollers) close() {
 	}
 }
 
-// adopt takes a TCP connection over from the net package, to be c's socket. early is what has been
-// read of it already. It reports whether it could; if not, conn is as it was.
+// adopt takes a TCP connection over from the net package, or from crypto/tls if there is a carrier below it, to be c's
+// socket. early is what has been read of it already. It reports whether it could; if not, conn is as it was.
 func (ps *pollers) adopt(c *Conn, conn net.Conn, early []byte) bool {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
+	secure, _ := conn.(*tls.Conn)
+	if secure != nil {
+		conn = secure.NetConn()
+	}
+	var tcp *net.TCPConn
+	below, _ := conn.(*carrier)
+	switch {
+	case below != nil:
+		tcp = below.TCPConn
+	case secure == nil:
+		tcp, _ = conn.(*net.TCPConn)
+	}
+	if tcp == nil {
 		return false
 	}
 	raw, err := tcp.SyscallConn()
@@ -72,24 +85,28 @@ func (ps *pollers) adopt(c *Conn, conn net.Conn, early []byte) bool {
 		return false
 	}
 	p := ps.list[ps.next.Add(1)%uint32(len(ps.list))]
-	s := &eventSocket{Conn: c, poller: p, fd: fd, stash: early, recall: true}
+	s := &eventSocket{Conn: c, poller: p, fd: fd, stash: early}
 	c.loop = p.loop
 	_ = tcp.Close() // the socket lives on in fd, without the runtime's poller
+	if secure != nil {
+		below.tls, s.secure = secure, below
+	}
 	s.run()
 	return true
 }
 
-// run makes the poller read. The first thing that it does is to look at the stash, which
-// is also when what has been sent during the handshake is written.
+// run writes what has been sent during the handshake, and makes the poller read.
 func (c *eventSocket) run() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.socket = c
+	c.socket, c.corked = c, false
 	if c.state == closed {
 		c.drop()
 	}
-	c.poller.conns.set(c.fd, c)
+	c.flush()
+	c.recall = len(c.stash) > 0 || c.secure != nil
 	c.interest = c.wanted()
+	c.poller.conns.set(c.fd, c)
 	err := unix.EpollCtl(c.poller.fd, unix.EPOLL_CTL_ADD, c.fd, &unix.EpollEvent{Events: c.interest, Fd: int32(c.fd)})
 	if err != nil {
 		// Out of memory, or of watches: nobody will read, so nobody else will free it.
@@ -121,39 +138,47 @@ func (c *eventSocket) watch() {
 }
 
 func (c *eventSocket) flush() {
-	if c.out == nil || c.fd < 0 {
+	switch {
+	case c.fd < 0 || c.out == nil && c.backlog() == 0:
 		return
-	}
-	for c.written < len(c.out.b) {
-		n, errno := write(c.fd, c.out.b[c.written:])
-		switch errno {
-		case 0:
-			c.written += n
-		case unix.EINTR:
-		case unix.EAGAIN:
-			c.compact()
-			c.blocked = true
-			c.watch()
-			return
-		default:
-			c.end()
+	case c.secure != nil:
+		if !c.flushSecure() {
 			return
 		}
+	default:
+		if !c.push(c.out, &c.written) {
+			return
+		}
+		c.out = nil
 	}
-	c.out.put()
-	c.out, c.blocked = nil, false
+	c.blocked = false
 	c.watch()
 	if c.state == closing {
 		_ = unix.Shutdown(c.fd, unix.SHUT_WR)
 	}
 }
 
-// compact moves what is not written yet to the front when more than half has been.
-func (c *eventSocket) compact() {
-	if c.written > len(c.out.b)/2 {
-		c.out.b = c.out.b[:copy(c.out.b, c.out.b[c.written:])]
-		c.written = 0
+// push writes out, of which written bytes have been, and gives it back. It reports false if the socket does not take
+// all of it now.
+func (c *eventSocket) push(out *buffer, written *int) bool {
+	for *written < len(out.b) {
+		n, errno := write(c.fd, out.b[*written:])
+		switch errno {
+		case 0:
+			*written += n
+		case unix.EINTR:
+		case unix.EAGAIN:
+			*written = out.compact(*written)
+			c.blocked = true
+			c.watch()
+			return false
+		default:
+			c.end()
+			return false
+		}
 	}
+	out.put()
+	return true
 }
 
 func (c *eventSocket) uncork() {
@@ -166,6 +191,10 @@ func (c *eventSocket) drop() {
 	if c.fd >= 0 {
 		_ = unix.Shutdown(c.fd, unix.SHUT_RDWR)
 	}
+	if c.secure != nil && c.secure.out != nil {
+		c.secure.out.put()
+		c.secure.out = nil
+	}
 }
 
 func (c *eventSocket) pause() { c.watch() }
@@ -175,7 +204,15 @@ func (c *eventSocket) resume() {
 	c.watch()
 }
 
-func (c *eventSocket) backlog() int { return 0 }
+func (c *eventSocket) backlog() int {
+	if c.secure == nil || c.secure.out == nil {
+		return 0
+	}
+	return len(c.secure.out.b) - c.secure.written
+}
+
+// ended tells the poller that TLS has come to its end, which epoll cannot.
+func (c *eventSocket) ended() bool { return c.secure != nil && c.secure.err != nil }
 
 // A poller is a goroutine that waits for events of many sockets. Its state is kept here
 // and not on its stack: when a handler takes long, another goroutine goes on with it.
@@ -188,6 +225,7 @@ type poller struct {
 	events  [128]unix.EpollEvent
 	n, next int // how many events there are, and the next to be handled
 	buf     [64 << 10]byte
+	plain   []byte       // what buf says, decrypted; nil until there is TLS
 	current *eventSocket // whose input is being handled
 	input   []byte
 }
@@ -265,26 +303,45 @@ func (p *poller) handle(c *eventSocket, events uint32) bool {
 		p.free(c)
 		return true
 	}
-	p.current, p.input = c, p.buf[:n]
-	return p.consume()
+	input := p.buf[:n]
+	if c.secure != nil {
+		p.plain = c.open(p.plain[:0], input)
+		input = p.plain
+	}
+	return p.take(c, input)
 }
 
 // writable goes on with what waited for the socket, and with a stash when the link
 // wants to go on.
 func (p *poller) writable(c *eventSocket) bool {
 	c.mu.Lock()
-	c.corked = false // as the handshake has left it
 	c.flush()
 	c.recall = false
 	c.watch()
 	c.stalled = c.paused
 	c.mu.Unlock()
-	if c.stalled || len(c.stash) == 0 {
+	if c.stalled {
 		return true
 	}
-	p.current, p.input = c, c.stash
+	input := c.stash
 	c.stash = nil
-	return p.consume()
+	if c.secure != nil {
+		p.plain = c.open(append(p.plain[:0], input...), nil)
+		input = p.plain
+	}
+	return p.take(c, input)
+}
+
+// take handles input, unless there is none: half a record of TLS is no sign of life.
+func (p *poller) take(c *eventSocket, input []byte) bool {
+	if len(input) > 0 {
+		p.current, p.input = c, input
+		return p.consume()
+	}
+	if c.ended() {
+		p.free(c)
+	}
+	return true
 }
 
 // consume handles the input of the current connection and reports whether this
@@ -299,16 +356,20 @@ func (p *poller) consume() bool {
 		c.stash = append([]byte(nil), p.input...)
 	}
 	p.current, p.input = nil, nil
+	if c.ended() && !c.stalled {
+		p.free(c)
+	}
 	return true
 }
 
 // free closes the socket of a connection that has ended.
 func (p *poller) free(c *eventSocket) {
 	c.mu.Lock()
+	fd := c.fd
+	c.fd = -1 // closing it is enough
 	c.end()
-	p.conns.set(c.fd, nil)
-	_ = unix.Close(c.fd)
-	c.fd = -1
+	p.conns.set(fd, nil)
+	_ = unix.Close(fd)
 	c.mu.Unlock()
 	c.gone()
 }

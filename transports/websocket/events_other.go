@@ -15,3 +15,5 @@ func newPollers() (*pollers, error) { return nil, errors.ErrUnsupported }
 func (*pollers) adopt(*Conn, net.Conn, []byte) bool { return false }
 
 func (*pollers) close() {}
+
+func carry(conn net.Conn) net.Conn { return conn }

@@ -1,13 +1,19 @@
 package websocket
 
+// Visit has the keeper visit all connections.
+func (s *Server) Visit() {
+	k := s.plain.keeper
+	for _, c := range k.all() {
+		c.check(k.now())
+	}
+}
+
 // Expire makes every message that is incomplete now look as old as one may get, and has the keeper visit all
 // connections.
 func (s *Server) Expire() {
 	k := s.plain.keeper
-	now := k.turn.Add(k.patience + 1)
-	for _, c := range k.all() {
-		c.check(now)
-	}
+	k.turn.Add(k.patience + 1)
+	s.Visit()
 }
 
 // Inside tells what the gate has counted: connections, handshakes and addresses.
@@ -15,4 +21,17 @@ func (s *Server) Inside() (connections, handshakes, addresses int) {
 	s.gate.mu.Lock()
 	defer s.gate.mu.Unlock()
 	return s.gate.inside, s.gate.asking, len(s.gate.guests)
+}
+
+// Paused counts the connections that are not read.
+func (s *Server) Paused() int {
+	n := 0
+	for _, c := range s.plain.keeper.all() {
+		c.mu.Lock()
+		if c.paused {
+			n++
+		}
+		c.mu.Unlock()
+	}
+	return n
 }

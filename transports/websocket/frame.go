@@ -356,6 +356,15 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// compact forgets the first done bytes when they are more than half, and returns how many of them are left.
+func (b *buffer) compact(done int) int {
+	if done <= len(b.b)/2 {
+		return done
+	}
+	b.b = b.b[:copy(b.b, b.b[done:])]
+	return 0
+}
+
 func (b *buffer) put() {
 	const tooLarge = 128 << 10 // twice a message of the default limit
 	if cap(b.b) <= tooLarge {

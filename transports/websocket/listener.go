@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// listener is a net.Listener that outlives a want of file descriptors.
+// listener is a net.Listener that outlives a want of file descriptors, and whose connections can be taken over from below
+// TLS.
 type listener struct {
 	net.Listener
 	report func(error)
@@ -30,6 +31,9 @@ const (
 // up to a second; who wants to connect waits meanwhile in the kernel's queue. report, which may be nil, is called
 // with the first such error, and again only when there has been none for a minute: a server
 // at its limit succeeds and fails in turns. http.Server alone would log every attempt.
+//
+// On Linux, TLS connections that are made of its connections, by http.Server's ServeTLS or tls.NewListener, are served by
+// events. For that its TCP connections are of a type of this package that embeds *net.TCPConn.
 func NewListener(l net.Listener, report func(error)) net.Listener {
 	closed := make(chan struct{})
 	return &listener{
@@ -43,8 +47,11 @@ func NewListener(l net.Listener, report func(error)) net.Listener {
 func (l *listener) Accept() (net.Conn, error) {
 	for wait := firstWait; ; wait = min(2*wait, longWait) {
 		conn, err := l.Listener.Accept()
-		if err == nil || !exhausted(err) {
-			return conn, err
+		if err == nil {
+			return carry(conn), nil
+		}
+		if !exhausted(err) {
+			return nil, err
 		}
 		l.failed(err)
 		select {

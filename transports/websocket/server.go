@@ -11,8 +11,9 @@
 //	h := &http.Server{ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 //	h.Serve(websocket.NewListener(l, report))
 //
-// On Linux, plain TCP connections are served by events: an idle one
-// has no goroutine and no buffer. Elsewhere, and under TLS, each has a goroutine that reads.
+// On Linux, connections are served by events: an idle one has no goroutine and no buffer. Under TLS that
+// takes a [NewListener] below it, as http.Server's ServeTLS has when it is given one. Other connections have a goroutine
+// each that reads.
 package websocket
 
 import (
