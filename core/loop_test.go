@@ -169,13 +169,21 @@ func TestLoopQuickAgain(t *testing.T) {
 			t.Errorf("a slow handler was detached %d times out of 3", n)
 		}
 		pause = 0
-		if n := handle(slowFor); n != slowFor {
-			t.Errorf("a handler that was slow was detached %d times out of %d", n, slowFor)
+		if n := handle(slowFor - 1); n != slowFor-1 {
+			t.Errorf("a handler that was slow was detached %d times out of %d", n, slowFor-1)
+		}
+		pause = 2 * loopTick
+		if n := handle(1); n != 1 {
+			t.Error("a handler that was slow was not detached")
+		}
+		pause = 0
+		if n := handle(1 + slowAgain); n != 1+slowAgain {
+			t.Errorf("a handler that was slow again was detached %d times out of %d", n, 1+slowAgain)
 		}
 		if n := handle(100); n != 0 {
 			t.Errorf("a handler that was quick for %d requests was detached %d times", slowFor, n)
 		}
-		if got := c.take(); len(got) != 203+slowFor {
+		if got := c.take(); len(got) != 204+slowFor+slowAgain {
 			t.Errorf("%d responses were sent", len(got))
 		}
 		close(loop.messages)

@@ -43,6 +43,7 @@ type rare struct {
 	values  map[string]any
 	calls   []paramCall
 	hooks   []func(*Response)
+	space   [1]func(*Response) // for hooks
 }
 
 var nothingRare rare
@@ -125,14 +126,16 @@ func (r *Request) OriginalPath() string { return r.full }
 // forwarded to, see the new path. When a param handler replaces the part that its layer is mounted
 // on, that layer is passed over. SetPath fails if the whole path would not be valid.
 func (r *Request) SetPath(path string) error {
-	full := r.full[:r.base] + path
 	if !strings.HasPrefix(path, "/") {
 		return fmt.Errorf("core: path %q does not start with a slash", path)
 	}
-	if err := validPath(full); err != nil {
+	if r.base+len(path) > maxPath {
+		return errPath
+	}
+	if err := validPath(path); err != nil { // what stands in front of it is valid
 		return err
 	}
-	r.full = full
+	r.full = r.full[:r.base] + path
 	return nil
 }
 
@@ -263,6 +266,9 @@ func (r *Request) detach() {
 // the goroutine that replies.
 func (r *Request) OnResponse(fn func(*Response)) {
 	c := r.change()
+	if c.hooks == nil {
+		c.hooks = c.space[:0]
+	}
 	c.hooks = append(c.hooks, fn)
 }
 

@@ -250,7 +250,12 @@ type callee struct {
 	slow atomic.Int32
 }
 
-const slowFor = 64
+const (
+	slowFor = 64
+	// A busy machine makes quick handlers slow now and then. So being slow off the loop, where it does no harm, does not
+	// count as much.
+	slowAgain = 8
+)
 
 func (c *callee) tookLong() {
 	if c != nil {
@@ -288,10 +293,10 @@ func (c *callee) timed(w *walk, next Next) error {
 	}
 	began := time.Now()
 	err := c.handle(w, next)
-	if time.Since(began) > loopTick/2 {
-		c.tookLong()
-	} else {
+	if time.Since(began) <= loopTick {
 		c.slow.Add(-1)
+	} else if c.slow.Load() < slowFor {
+		c.slow.Add(slowAgain)
 	}
 	return err
 }
