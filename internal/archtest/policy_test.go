@@ -72,9 +72,10 @@ var policy = []rule{
 		deny:  slices.Concat(system, logs),
 		tests: harness,
 	},
+	{pkg: "transports/internal/...", ours: []string{"core"}, deny: logs},
 	{
 		pkg:  "transports/websocket/...",
-		ours: []string{"core", "transports/websocket/..."},
+		ours: []string{"core", "transports/internal/...", "transports/websocket/..."},
 		modules: []string{
 			"github.com/gobwas/httphead",
 			"github.com/gobwas/pool",
@@ -87,7 +88,7 @@ var policy = []rule{
 	},
 	{
 		pkg:  "transports/webtransport/...",
-		ours: []string{"core", "transports/webtransport/..."},
+		ours: []string{"core", "transports/internal/...", "transports/webtransport/..."},
 		modules: []string{
 			"github.com/quic-go/quic-go",
 			"github.com/quic-go/webtransport-go",
@@ -135,7 +136,19 @@ var policy = []rule{
 		},
 		tests: harness,
 	},
-	{pkg: "bench/...", ours: []string{"..."}},
+	{
+		pkg:  "bench/...",
+		ours: []string{"..."},
+		modules: []string{
+			"github.com/HdrHistogram/hdrhistogram-go",
+			"github.com/go-analyze/charts",
+			"github.com/gobwas/ws",
+			"github.com/quic-go/quic-go",
+			"github.com/quic-go/webtransport-go",
+			"golang.org/x/sys",
+		},
+		tests: harness,
+	},
 	{pkg: "e2e/...", ours: []string{"..."}},
 	{pkg: "examples/...", ours: []string{"..."}},
 

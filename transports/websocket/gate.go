@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/admission"
 )
 
 // A gate counts a server's connections, and the handshakes that accept is being asked about,
@@ -40,7 +41,7 @@ func (g *gate) enter(remote string) (*guest, *core.StatusError) {
 	}
 	var from *guest
 	if g.perAddress > 0 {
-		if addr := network(remote); addr.IsValid() {
+		if addr := admission.Network(remote); addr.IsValid() {
 			from = g.guests[addr]
 			if from == nil {
 				from = &guest{addr: addr}
@@ -74,23 +75,4 @@ func (g *gate) leave(from *guest) {
 	if from.count--; from.count == 0 {
 		delete(g.guests, from.addr)
 	}
-}
-
-// network returns whom an address is counted as: for IPv6 the first 64 bits, of which
-// one customer has all the rest. It is not valid for what is no IP address, such as a Unix socket's.
-func network(remote string) netip.Addr {
-	addr, err := netip.ParseAddr(remote)
-	if err != nil {
-		port, err := netip.ParseAddrPort(remote)
-		if err != nil {
-			return netip.Addr{}
-		}
-		addr = port.Addr()
-	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is4() {
-		return addr
-	}
-	prefix, _ := addr.Prefix(64) // fails only without an address
-	return prefix.Addr()
 }

@@ -7,31 +7,6 @@ import (
 	"testing"
 )
 
-func TestNetwork(t *testing.T) {
-	for remote, want := range map[string]string{
-		"192.0.2.1:5678":           "192.0.2.1",
-		"192.0.2.1":                "192.0.2.1",
-		"[::ffff:192.0.2.1]:5678":  "192.0.2.1",
-		"::ffff:192.0.2.1":         "192.0.2.1",
-		"[2001:db8:1:2:3::4]:5678": "2001:db8:1:2::",
-		"2001:db8:1:2:ffff::":      "2001:db8:1:2::",
-		"[2001:db8:1:3::4]:5678":   "2001:db8:1:3::",
-		"[fe80::1%eth0]:5678":      "fe80::",
-		"[::1]:80":                 "::",
-		"":                         "invalid IP",
-		"@":                        "invalid IP",
-		"/run/socket":              "invalid IP",
-		"example.com:80":           "invalid IP",
-		"192.0.2.1:":               "invalid IP",
-		"192.0.2.256:80":           "invalid IP",
-		"192.0.2.1, 192.0.2.2":     "invalid IP",
-	} {
-		if got := network(remote).String(); got != want {
-			t.Errorf("%q: got %s, want %s", remote, got, want)
-		}
-	}
-}
-
 // TestGate has many come and go at once: no limit is ever passed, and nothing is left in the end.
 func TestGate(t *testing.T) {
 	g := &gate{connections: 20, perAddress: 3, handshakes: 10, guests: make(map[netip.Addr]*guest)}

@@ -23,8 +23,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +31,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/admission"
 )
 
 // Subprotocol is what clients must ask for in Sec-WebSocket-Protocol.
@@ -104,10 +103,8 @@ type Server struct {
 // New returns a server that asks accept about each connection. It panics if a pattern in Options.Origins is malformed.
 // The caller closes it, or has the application do so with app.Attach.
 func New(app *core.App, accept core.Accept, o Options) *Server {
-	for _, pattern := range o.Origins {
-		if _, err := path.Match(pattern, ""); err != nil {
-			panic(fmt.Sprintf("websocket: malformed origin pattern %q", pattern))
-		}
+	if err := admission.Origins(o.Origins).Check(); err != nil {
+		panic("websocket: " + err.Error())
 	}
 	s := &Server{app: app, accept: accept, options: o}
 	s.gate = gate{
@@ -255,7 +252,7 @@ func (s *Server) check(r *http.Request) *core.StatusError {
 		return &core.StatusError{Status: http.StatusBadRequest, Reason: "Invalid Sec-WebSocket-Key"}
 	case !slices.ContainsFunc(r.Header["Sec-Websocket-Protocol"], offersSubprotocol):
 		return &core.StatusError{Status: http.StatusForbidden, Reason: "Invalid Sec-WebSocket-Protocol"}
-	case !s.allowed(r.Header.Get("Origin"), r.Host):
+	case !admission.Origins(s.options.Origins).Allow(r.Header.Get("Origin"), r.Host):
 		return &core.StatusError{Status: http.StatusForbidden, Reason: "Invalid Origin"}
 	}
 	return nil
@@ -295,29 +292,6 @@ func (s *Server) admit(r *http.Request) (core.Identity, *core.StatusError) {
 		request.Transport = s.secure.scheme
 	}
 	return s.app.Admit(s.accept, request)
-}
-
-func (s *Server) allowed(origin, host string) bool {
-	if origin == "" {
-		return true
-	}
-	u, err := url.Parse(origin)
-	if err != nil {
-		return false
-	}
-	if strings.EqualFold(u.Host, host) {
-		return true
-	}
-	for _, pattern := range s.options.Origins {
-		subject := strings.ToLower(u.Scheme + "://" + u.Host)
-		if !strings.Contains(pattern, "://") {
-			subject = strings.ToLower(u.Host)
-		}
-		if ok, _ := path.Match(strings.ToLower(pattern), subject); ok || pattern == "*" {
-			return true
-		}
-	}
-	return false
 }
 
 func refuse(w http.ResponseWriter, e *core.StatusError) {

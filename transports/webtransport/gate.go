@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/admission"
 )
 
 // A gate counts a server's connections against its limits. A limit of 0 is none.
@@ -55,7 +56,7 @@ const (
 func (g *gate) suspects(addr net.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	from := g.guests[network(addr.String())]
+	from := g.guests[admission.Network(addr.String())]
 	suspect := g.handshakes > 0 && g.strangers >= g.handshakes/provenOfAll
 	if from != nil {
 		suspect = suspect || g.handshakes > 0 && from.strangers >= g.handshakes/provenOfOne
@@ -117,7 +118,7 @@ func (g *gate) full(from *guest) *core.StatusError {
 
 // guest returns whom an address is counted as. It is in the map only while it has connections.
 func (g *gate) guest(remote string) *guest {
-	addr := network(remote)
+	addr := admission.Network(remote)
 	if !addr.IsValid() {
 		return nil
 	}
@@ -207,23 +208,4 @@ func (v *visitor) moved(remote string) bool {
 	v.from = to
 	g.add(v)
 	return true
-}
-
-// network returns whom an address is counted as: for IPv6 the first 64 bits, of which
-// one customer has all the rest. It is not valid for what is no IP address, such as a Unix socket's.
-func network(remote string) netip.Addr {
-	addr, err := netip.ParseAddr(remote)
-	if err != nil {
-		port, err := netip.ParseAddrPort(remote)
-		if err != nil {
-			return netip.Addr{}
-		}
-		addr = port.Addr()
-	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is4() {
-		return addr
-	}
-	prefix, _ := addr.Prefix(64) // fails only without an address
-	return prefix.Addr()
 }

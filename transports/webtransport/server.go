@@ -22,9 +22,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"path"
-	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +29,7 @@ import (
 	"github.com/quic-go/webtransport-go"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/admission"
 )
 
 // Protocol is what clients offer as the session's application protocol. Some browsers cannot offer one, so it may be missing.
@@ -110,10 +108,8 @@ type Server struct {
 // New returns a server that asks accept about each session. It panics if a pattern in Options.Origins is malformed.
 // The caller closes it, or has the application do so with app.Attach.
 func New(app *core.App, accept core.Accept, o Options) *Server {
-	for _, pattern := range o.Origins {
-		if _, err := path.Match(pattern, ""); err != nil {
-			panic(fmt.Sprintf("webtransport: malformed origin pattern %q", pattern))
-		}
+	if err := admission.Origins(o.Origins).Check(); err != nil {
+		panic("webtransport: " + err.Error())
 	}
 	if len(o.Secret) == 0 {
 		o.Secret = make([]byte, 32)
@@ -246,7 +242,7 @@ func (s *Server) check(r *http.Request) *core.StatusError {
 		return &core.StatusError{Status: http.StatusUpgradeRequired, Reason: "WebSocket is served over HTTP/1.1 only"}
 	case r.Method != http.MethodConnect || r.Proto != "webtransport" && r.Proto != "webtransport-h3":
 		return &core.StatusError{Status: http.StatusUpgradeRequired, Reason: "this is a WebTransport endpoint"}
-	case !s.allowed(r.Header.Get("Origin"), r.Host):
+	case !admission.Origins(s.options.Origins).Allow(r.Header.Get("Origin"), r.Host):
 		return &core.StatusError{Status: http.StatusForbidden, Reason: "Invalid Origin"}
 	}
 	return nil
@@ -269,29 +265,6 @@ func (s *Server) admit(r *http.Request) (core.Identity, *core.StatusError) {
 		Secure:     true,
 		Raw:        r,
 	})
-}
-
-func (s *Server) allowed(origin, host string) bool {
-	if origin == "" {
-		return true
-	}
-	u, err := url.Parse(origin)
-	if err != nil {
-		return false
-	}
-	if strings.EqualFold(u.Host, host) {
-		return true
-	}
-	for _, pattern := range s.options.Origins {
-		subject := strings.ToLower(u.Scheme + "://" + u.Host)
-		if !strings.Contains(pattern, "://") {
-			subject = strings.ToLower(u.Host)
-		}
-		if ok, _ := path.Match(strings.ToLower(pattern), subject); ok || pattern == "*" {
-			return true
-		}
-	}
-	return false
 }
 
 func refuse(w http.ResponseWriter, e *core.StatusError) {
