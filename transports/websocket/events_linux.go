@@ -286,6 +286,9 @@ func (p *poller) handle(c *eventSocket, events uint32) bool {
 	if events&unix.EPOLLOUT != 0 && !p.writable(c) {
 		return false
 	}
+	if c.fd < 0 {
+		return true // it has ended with what was in the stash
+	}
 	if c.stalled {
 		if events&ended != 0 {
 			p.free(c)

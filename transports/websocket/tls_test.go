@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -334,6 +335,41 @@ func TestUselessRecords(t *testing.T) {
 			eventually(t, "the end of the connection", func() bool {
 				n, _, _ := s.handler.Inside()
 				return n == 0
+			})
+		})
+	}
+}
+
+// TestHaste has clients ask for a connection and end it at once, before the server has taken it over: what is to be
+// written and the end are then seen together.
+func TestHaste(t *testing.T) {
+	for _, p := range securePaths() {
+		t.Run(p.name, func(t *testing.T) {
+			s := start(t, p, echo(), byQuery)
+			other := newZipped(s.join(t), "")
+			var clients sync.WaitGroup
+			for i := range 8 {
+				clients.Go(func() {
+					for j := range 40 {
+						c, err := s.dialBare(s.tls)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						_ = c.write(handshake(fmt.Sprintf("/?username=hasty&uuid=%d-%d", i, j)))
+						if j%2 == 0 {
+							_ = c.write(text(echoRequest("unread")))
+						}
+						_ = c.Conn.(*tls.Conn).CloseWrite()
+						_ = c.Close()
+					}
+				})
+			}
+			clients.Wait()
+			other.exchange(t, "others are served")
+			eventually(t, "the end of the connections", func() bool {
+				n, _, _ := s.handler.Inside()
+				return n == 1
 			})
 		})
 	}
