@@ -8,3 +8,8 @@ import _ "embed"
 //
 //go:embed protoo.js
 var Module string
+
+// Minified is the same module in half the bytes, and hard to read.
+//
+//go:embed protoo.min.js
+var Minified string

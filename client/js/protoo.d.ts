@@ -2,7 +2,7 @@
  * Opens a peer. It returns at once, so that handlers and listeners are in place before the first message
  * can arrive; `peer.ready` tells when the connection is open.
  *
- * Throws a TypeError for a URL that does not parse, and where there is no transport: Node before 22 has no
+ * Throws a TypeError for a URL that does not parse, and where the transport is missing: Node before 22 has no
  * global WebSocket, hand one in.
  *
  * @param url `ws:`, `wss:`, `http:` or `https:`; in a page it may be relative to the page.
@@ -19,10 +19,31 @@ export interface ConnectOptions {
    * if it fails, that counts as a connection that could not be opened.
    */
   token?: string | (() => string | Promise<string>);
-  /** Tried in turn: after one that could not open a connection comes the next. Default: `[websocket]`. */
+  /**
+   * `auto`, the default, starts with WebTransport, gives WebSocket a go when that has failed or is not ready after 500 ms (or half of `connectTimeout`), and
+   * takes the first that opens; `peer.transport` says which. Where WebTransport was beaten, WebSocket comes first for the next
+   * ten minutes. It is WebSocket alone where there is no WebTransport, and at `http:` and `ws:` URLs, whose servers
+   * have no certificate, unless `serverCertificateHashes` says otherwise.
+   */
+  transport?: 'auto' | 'webtransport' | 'websocket';
+  /** Your own transports, instead: tried in turn, after one that could not open a connection comes the next. */
   transports?: Transport[];
   /** The WebSocket class. Default: the global one. */
   WebSocket?: unknown;
+  /** The WebTransport class. Default: the global one. */
+  WebTransport?: unknown;
+  /**
+   * Certificates that WebTransport accepts although nobody has signed them: ECDSA, and valid for at most 14 days. A function
+   * is asked again for every connection, as such certificates change often; if it fails, that counts as a connection that could not be opened.
+   */
+  serverCertificateHashes?: CertificateHash[] | (() => CertificateHash[] | undefined | Promise<CertificateHash[] | undefined>);
+  /**
+   * Lets `peer.datagram` send datagrams over WebTransport, and takes them from a server that sends some. The server
+   * must take them as well: one that does not drops them without a word. Default: false.
+   */
+  datagrams?: boolean;
+  /** Bytes in a message that comes in over WebTransport; a longer one closes the connection with 1009. Default: 1 MiB. */
+  maxReceived?: number;
   /** False closes the peer for good when its connection is lost. */
   reconnect?: boolean | ReconnectOptions;
   /** Milliseconds in which a connection must open, the token's function included. Default: 10,000. */
@@ -35,6 +56,12 @@ export interface ConnectOptions {
   maxQueuedBytes?: number;
   /** Aborting closes the peer, at any time: it is no timeout for connecting. */
   signal?: AbortSignal;
+}
+
+/** The hash of a certificate in DER, as `WebTransport` takes it. */
+export interface CertificateHash {
+  algorithm: 'sha-256';
+  value: BufferSource;
 }
 
 /** The wait before attempt n is random between 0 and `min(cap, base * 2^n)` milliseconds ("full jitter"). */
@@ -52,6 +79,8 @@ export interface Peer extends EventTarget {
   readonly uuid: string | undefined;
   /** `connecting` is every gap between two connections, `closed` is for good. */
   readonly state: 'connecting' | 'open' | 'closed';
+  /** What the open connection goes over: `webtransport`, `websocket`, or what a transport of your own calls itself. */
+  readonly transport: string | undefined;
   /** Resolves when the peer opens for the first time, rejects with a 410 if it is closed before. */
   readonly ready: Promise<void>;
   /** Bytes that were accepted and have not left for the network. Watch it before sending much. */
@@ -72,6 +101,15 @@ export interface Peer extends EventTarget {
   request<T = any>(method: string, path: string, data?: unknown, options?: RequestOptions): Promise<Response<T>>;
 
   /**
+   * Sends a request that asks for no answer and may get lost, overtake others or come after them: a cursor's position, say. An answer
+   * is ignored. With the option `datagrams` it goes as a datagram over WebTransport, of which at most 32 wait, and then the
+   * oldest are dropped; otherwise it goes like any other. Returns false where it was dropped at once: nothing waits for a connection.
+   *
+   * Throws a `ProtooError` with 413 for a message of more than 1,147 bytes, over any transport, and with 400 for data that cannot be encoded.
+   */
+  datagram(method: string, path: string, data?: unknown): boolean;
+
+  /**
    * Answers requests from the server and, through it, from other peers. The first handler that matches, in the
    * order of registration, gets the request; without one the answer is 404. Returns a function that removes it.
    *
@@ -81,7 +119,10 @@ export interface Peer extends EventTarget {
    */
   handle(method: string, path: string, fn: Handler, options?: { signal?: AbortSignal }): () => void;
 
-  /** Closes for good. Codes: 1000 (the default, with "normal closure") and 3000-4999; others throw a RangeError. */
+  /**
+   * Closes for good. Codes: 1000 (the default, with "normal closure") and 3000-4999. The reason has at most 123 bytes.
+   * Others throw a RangeError.
+   */
   close(code?: number, reason?: string): void;
 
   addEventListener<K extends keyof PeerEvents>(
@@ -183,6 +224,10 @@ export interface Connection {
   readonly readyState: number;
   readonly bufferedAmount: number;
   send(text: string): void;
+  /** Sends text that may get lost. Without it `send` is used. */
+  sendDatagram?(text: string): void;
+  /** What `peer.transport` is then. */
+  readonly transport?: string;
   /** May be called in any state, and then again. */
   close(code?: number, reason?: string): void;
   onopen: ((event: any) => void) | null;
@@ -194,5 +239,8 @@ export interface Connection {
   onerror: ((event: any) => void) | null;
 }
 
-/** The default transport. `ws:` and `http:` are the same to it, as are `wss:` and `https:`. */
+/** `ws:` and `http:` are the same to it, as are `wss:` and `https:`. */
 export const websocket: Transport;
+
+/** Whatever the URL's scheme, it connects to the same host and port over QUIC, with TLS. */
+export const webtransport: Transport;

@@ -79,13 +79,13 @@ export async function startProxy(t, host) {
     server.close();
   });
   return {
-    url: `ws://127.0.0.1:${/** @type {any} */ (server.address()).port}/protoo`,
+    host: `127.0.0.1:${/** @type {any} */ (server.address()).port}`,
     /** Cuts, and refuses connections until `restore`. */
-    block() {
+    async block() {
       blocked = true;
       cut();
     },
-    restore() {
+    async restore() {
       blocked = false;
     },
   };

@@ -57,15 +57,16 @@ const eventTypes = /** @type {const} */ (
  *
  * @param {import('node:test').TestContext} t
  * @param {import('../protoo.js').ConnectOptions} [options]
+ * @param {string} [url]
  */
-export async function fakePeer(t, options) {
+export async function fakePeer(t, options, url = 'ws://server.test/protoo') {
   /** @type {FakeConnection[]} */
   const connections = [];
   const transport = (url) => {
     connections.push(new FakeConnection(url));
     return connections[connections.length - 1];
   };
-  const peer = connect('ws://server.test/protoo', { username: 'alice', uuid: 'phone', transports: [transport], ...options });
+  const peer = connect(url, { username: 'alice', uuid: 'phone', transports: [transport], ...options });
   t.after(() => peer.close());
 
   /** @type {any[]} */
@@ -94,11 +95,12 @@ export async function fakePeer(t, options) {
  *
  * @param {import('node:test').TestContext} t
  * @param {import('../protoo.js').ConnectOptions} [options]
+ * @param {string} [url]
  */
-export async function setup(t, options) {
+export async function setup(t, options, url) {
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_000_000 });
   t.mock.method(Math, 'random', () => 1);
-  return fakePeer(t, options);
+  return fakePeer(t, options, url);
 }
 
 /**

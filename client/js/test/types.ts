@@ -1,11 +1,19 @@
 // What the declarations must accept and refuse. Only compiled, by npm run types.
-import { connect, ProtooError, websocket, type Connection, type Peer, type Transport } from 'protoo-go-client';
+import { connect, ProtooError, websocket, webtransport, type Connection, type Peer, type Transport } from 'protoo-go-client';
 
 const peer: Peer = connect(new URL('https://example.com'), {
   username: 'alice', uuid: 'phone', token: async () => 'fresh', transports: [websocket],
   reconnect: { base: 1 }, signal: AbortSignal.timeout(1),
 });
 connect('/protoo', { WebSocket: globalThis.WebSocket, token: 'fixed', reconnect: false });
+connect('/protoo', {
+  transport: 'webtransport', transports: [webtransport, websocket], datagrams: true, maxReceived: 1 << 16,
+  serverCertificateHashes: async () => [{ algorithm: 'sha-256', value: new Uint8Array(32) }],
+});
+connect('/protoo', { transport: 'auto', serverCertificateHashes: [{ algorithm: 'sha-256', value: new ArrayBuffer(32) }] });
+const over: string | undefined = peer.transport;
+const given: boolean = peer.datagram('cursor', '/rooms/1', { over });
+if (!given) peer.close(3000, 'given up');
 
 const browserSocket: Connection = new WebSocket('ws://example.com');
 const own: Transport = (url) => new WebSocket(url);
@@ -39,6 +47,10 @@ peer.state = 'open';
 peer.request('message');
 // @ts-expect-error a number
 peer.request('message', '/', undefined, { timeout: '10' });
+// @ts-expect-error no such transport
+connect('/protoo', { transport: 'quic' });
+// @ts-expect-error the algorithm is missing
+connect('/protoo', { serverCertificateHashes: [new Uint8Array(32)] });
 // @ts-expect-error no such option
 connect('/protoo', { user: 'alice' });
 // @ts-expect-error peers come from connect

@@ -18,7 +18,7 @@ import { Wire } from './wire.js';
 
 const settings = new Settings();
 const people = new People();
-const connection = new Connection((peer) => {
+const connection = new Connection(settings, (peer) => {
   for (const part of [presence, chat, calls]) part.prepare(peer);
 });
 const presence = new Presence(connection, people);

@@ -1,6 +1,8 @@
 // The page's connection to the server: a peer of client/js, and a new one after it was closed for good.
 import { connect } from '/protoo.js';
 
+export const TRANSPORTS = { webtransport: 'WebTransport', websocket: 'WebSocket' };
+
 /** After so many attempts it is rather the server than the network. */
 const SERVER_GONE = 4;
 
@@ -11,13 +13,23 @@ export class Connection extends EventTarget {
   loss;
   peer;
   identity;
+  #settings;
   #prepare;
   #listening;
 
   /** `prepare` gets every new peer, before it can receive anything, to add its handlers. */
-  constructor(prepare) {
+  constructor(settings, prepare) {
     super();
+    this.#settings = settings;
     this.#prepare = prepare;
+    settings.addEventListener('transport', () => {
+      if (this.state !== 'off') this.open(this.identity);
+    });
+  }
+
+  /** What the connection goes over, as people call it. */
+  get transport() {
+    return TRANSPORTS[this.peer?.transport];
   }
 
   get serverGone() {
@@ -29,8 +41,12 @@ export class Connection extends EventTarget {
     this.identity = identity;
     this.#listening = new AbortController();
     const { signal } = this.#listening;
-    // Somebody looks at this page while it reconnects, so it is less patient than other clients.
-    const peer = connect('/protoo', { username: identity.name, uuid: identity.device, reconnect: { cap: 8000 } });
+    const { transport } = this.#settings;
+    const peer = connect('/protoo', {
+      username: identity.name, uuid: identity.device, transport,
+      serverCertificateHashes: 'WebTransport' in globalThis && transport !== 'websocket' ? certificateHashes : undefined,
+      reconnect: { cap: 8000 }, // somebody looks at this page while it reconnects, so it is less patient than other clients
+    });
     this.peer = peer;
     const on = (type, fn) => peer.addEventListener(type, fn, { signal });
     on('open', () => this.#enter('online'));
@@ -61,4 +77,12 @@ export class Connection extends EventTarget {
   #frame(direction, text) {
     this.dispatchEvent(Object.assign(new Event('frame'), { direction, text }));
   }
+}
+
+/** Those of the server's self-made certificates, if it has any. */
+async function certificateHashes() {
+  const response = await fetch('/certificate-hashes.json');
+  if (response.status === 404) return undefined;
+  const { hashes } = await response.json();
+  return hashes.map((hash) => ({ algorithm: 'sha-256', value: Uint8Array.from(atob(hash), (char) => char.charCodeAt(0)) }));
 }

@@ -1,20 +1,31 @@
 // What can be chosen, and where: the settings dialog.
-import { byId, setProblem } from './dom.js';
+import { byId, setProblem, setText } from './dom.js';
 import { browser } from './storage.js';
 
-export class Settings {
+const TRANSPORTS = ['auto', 'webtransport', 'websocket'];
+
+/** Events: `transport` when that has changed. */
+export class Settings extends EventTarget {
   iceServers = [];
   sound = true;
+  transport = 'auto';
 
   constructor() {
-    const { ice = '', sound = true } = browser.get('settings') ?? {};
+    super();
+    const { ice = '', sound = true, transport } = browser.get('settings') ?? {};
     this.#set(ice, sound);
+    this.transport = usable(transport);
     const dialog = byId('settings');
+    byId('transport').querySelector('[value=webtransport]').disabled = !hasWebTransport;
+    setText(byId('transport-hint'), hasWebTransport
+      ? 'Automatic is WebTransport, and WebSocket where that does not come through. A change connects again, which ends a call.'
+      : 'This browser has no WebTransport.');
     // Every opening begins with what holds.
     dialog.addEventListener('opening', () => {
       const kept = browser.get('settings') ?? {};
       byId('ice').value = kept.ice ?? '';
       byId('sound').checked = this.sound;
+      byId('transport').value = this.transport;
       this.#showProblem('');
     });
     byId('settings-form').addEventListener('submit', (event) => {
@@ -23,8 +34,11 @@ export class Settings {
       const problem = this.#set(ice, byId('sound').checked);
       this.#showProblem(problem);
       if (problem) return byId('ice').focus();
-      browser.set('settings', { ice, sound: this.sound });
+      const before = this.transport;
+      this.transport = byId('transport').value;
+      browser.set('settings', { ice, sound: this.sound, transport: this.transport });
       dialog.close();
+      if (this.transport !== before) this.dispatchEvent(new Event('transport'));
     });
   }
 
@@ -42,6 +56,13 @@ export class Settings {
   #showProblem(text) {
     setProblem(byId('ice-problem'), text, byId('ice'));
   }
+}
+
+const hasWebTransport = 'WebTransport' in globalThis;
+
+/** A transport that was chosen once may be none that this browser has. */
+function usable(transport) {
+  return TRANSPORTS.includes(transport) && (transport !== 'webtransport' || hasWebTransport) ? transport : 'auto';
 }
 
 function parseIceServers(text) {

@@ -25,6 +25,7 @@ export class StatusView {
     if (state === 'off') this.#wasOnline = false;
     byId('status').dataset.state = state;
     setText(byId('status-text'), NAMES[state]);
+    setText(byId('status-transport'), this.#connection.transport ?? '');
 
     const [title, action] = this.#describe();
     byId('banner').hidden = !title;

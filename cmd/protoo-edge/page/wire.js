@@ -27,11 +27,11 @@ export class Wire {
     this.#showCount();
   }
 
-  #note({ state, loss, identity }) {
+  #note({ state, loss, identity, transport }) {
     const cause = `${loss?.code} ${loss?.reason}`.trim();
     const says = {
       connecting: () => `connecting as ${identity.name} · ${identity.device}`,
-      online: () => 'connected',
+      online: () => `connected over ${transport}`,
       reconnecting: () => `no connection: ${cause}; attempt ${loss.attempt} in ${((loss.until - Date.now()) / 1000).toFixed(1)} s`,
       replaced: () => `closed: ${cause}`,
       closed: () => `closed: ${cause}`,

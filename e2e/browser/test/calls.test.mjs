@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { scenario, serve, until } from '../harness.mjs';
+import { serve } from '../edge.mjs';
+import { scenario, until } from '../harness.mjs';
 import { look } from '../look.mjs';
 import { callButton, connect, frames, inState, incoming, last, press, receives, ring } from '../steps.mjs';
 
@@ -146,7 +147,7 @@ scenario('a voice call, busy, and offline', async (world) => {
 
 /** A window to which messages of the server can be held back; `hold` returns a promise of the first call among them. */
 async function holdable(world) {
-  const context = await world.context();
+  const context = await world.context({ transport: 'websocket' }); // nothing else can be held
   let held;
   let called;
   let send;
@@ -234,7 +235,8 @@ scenario('a direct channel where there is no camera', async (world) => {
 });
 
 scenario('a call outlives the server, and so does hanging up', async (world) => {
-  const [alice, bob] = await pair(world);
+  // Over WebTransport they would learn of it half a minute later.
+  const [alice, bob] = await pair(world, { alice: { transport: 'websocket' }, bob: { transport: 'websocket' } });
   await connect(alice, bob, 'text');
   world.allow(/WebSocket connection to .* failed/);
   const { host } = world.edge;

@@ -132,11 +132,46 @@ scenario('settings and themes are remembered', async (world) => {
       { urls: 'turn:turn.example.org?transport=tcp', username: 'user', credential: 'secret' },
     ],
     sound: false,
+    transport: 'auto',
   });
   await press(page, 'Settings');
   assert.match(await ice.inputValue(), /^stun:.*\n\nturn:/);
   await page.keyboard.press('Escape');
   await page.getByRole('dialog').waitFor({ state: 'hidden' });
+});
+
+scenario('the page shows what it is connected over, and lets one choose', async (world) => {
+  const page = await world.open('alice');
+  const shown = page.locator('#status-transport');
+  const choose = async (name) => {
+    await press(page, 'Settings');
+    await page.getByLabel('Connection').selectOption(name);
+    if (name === 'WebTransport') await look(page, 'transport');
+    await press(page, 'Save');
+    await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  };
+  await shown.getByText('WebTransport').waitFor();
+  await page.locator('#frames').getByText('connected over WebTransport').waitFor();
+  for (const [name, transport] of [['WebSocket', 'WebSocket'], ['WebTransport', 'WebTransport'], ['WebSocket', 'WebSocket'], ['Automatic', 'WebTransport']]) {
+    await choose(name);
+    await online(page);
+    await shown.getByText(transport).waitFor();
+    if (name !== 'WebSocket') continue;
+    await page.reload();
+    await online(page);
+    assert.equal(await shown.innerText(), transport, 'it is remembered');
+  }
+});
+
+scenario('a browser without WebTransport', async (world) => {
+  const context = await world.context({ transport: 'webtransport' }); // as if it had been chosen in another time
+  await context.addInitScript(() => { delete globalThis.WebTransport; });
+  const page = await world.open('alice', { context });
+  await page.locator('#status-transport').getByText('WebSocket').waitFor();
+  await press(page, 'Settings');
+  assert.equal(await page.getByLabel('Connection').inputValue(), 'auto');
+  assert.equal(await page.getByRole('option', { name: 'WebTransport' }).isDisabled(), true);
+  await page.getByText('This browser has no WebTransport.').waitFor();
 });
 
 scenario('everything by keyboard, on a narrow screen', async (world) => {
