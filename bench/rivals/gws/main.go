@@ -3,31 +3,22 @@
 package main
 
 import (
-	"encoding/json"
 	"flag"
 	"log"
 	"net/http"
 
 	"github.com/lxzan/gws"
+
+	"github.com/protoo-go/protoo/bench/rivals/internal/echo"
 )
 
 type handler struct{ gws.BuiltinEventHandler }
 
 func (handler) OnMessage(c *gws.Conn, m *gws.Message) {
 	defer m.Close()
-	var req struct {
-		ID   json.RawMessage `json:"id"`
-		Data json.RawMessage `json:"data"`
+	if response, ok := echo.Answer(m.Bytes()); ok {
+		_ = c.WriteMessage(gws.OpcodeText, response)
 	}
-	if json.Unmarshal(m.Bytes(), &req) != nil {
-		return
-	}
-	out := make([]byte, 0, len(req.Data)+64)
-	out = append(out, `{"status":200,"reason":"OK","id":`...)
-	out = append(out, req.ID...)
-	out = append(out, `,"data":`...)
-	out = append(out, req.Data...)
-	_ = c.WriteMessage(gws.OpcodeText, append(out, '}'))
 }
 
 func main() {

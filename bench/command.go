@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/protoo-go/protoo/bench/internal/report"
+	"github.com/protoo-go/protoo/bench/internal/result"
+	"github.com/protoo-go/protoo/bench/internal/server"
+	"github.com/protoo-go/protoo/bench/internal/session"
+	"github.com/protoo-go/protoo/bench/internal/target"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // or a regression
+	exitUsage  = 2
+)
+
+// serverCommand is how the program starts itself as the server that is measured.
+const serverCommand = "server"
+
+const usage = `Usage:
+
+  bench [flags]                       measure, in about a minute
+  bench compare [flags] OLD NEW       compare two reports, exit with 1 on a regression
+
+`
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	command := measure
+	switch {
+	case len(args) == 3 && args[0] == serverCommand:
+		signal.Ignore(os.Interrupt) // it ends with its standard input
+		command = func(ctx context.Context, args []string, stdout, _ io.Writer) error {
+			return server.Run(context.WithoutCancel(ctx), args[0], args[1], stdin, stdout)
+		}
+		args = args[1:]
+	case len(args) > 0 && args[0] == "compare":
+		command, args = compare, args[1:]
+	}
+	err := command(ctx, args, stdout, stderr)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.Is(err, errUsage):
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, "bench:", err)
+	return exitFailed
+}
+
+// errUsage has been explained already.
+var errUsage = errors.New("usage")
+
+// parse reads flags; left is how many other arguments there have to be.
+func parse(f *flag.FlagSet, args []string, left int, stderr io.Writer) error {
+	f.SetOutput(stderr)
+	f.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		f.PrintDefaults()
+	}
+	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return err
+	} else if err != nil {
+		return errUsage
+	}
+	if f.NArg() != left {
+		fmt.Fprintf(stderr, "bench: %d arguments, expected %d\n", f.NArg(), left)
+		f.Usage()
+		return errUsage
+	}
+	return nil
+}
+
+func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o := session.Options{Progress: stderr}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.IntVar(&o.Rounds, "rounds", 3, "how often everything is measured")
+	f.DurationVar(&o.Time, "time", 150*time.Millisecond, "how long each measurement takes; some take a multiple of it")
+	f.DurationVar(&o.Warmup, "warmup", 50*time.Millisecond, "how long each has to warm up before that")
+	f.DurationVar(&o.Noise, "noise", 300*time.Millisecond, "how long the noise of the machine is measured, before and after")
+	pin := f.String("pin", "auto", "give the server half of the processors to itself, and the generator the others: on, off, or auto, which is on from four processors on")
+	full := f.Bool("full", false, "all combinations of peers, requests in flight and size, and higher rates")
+	list := f.Bool("list", false, "list what would be measured")
+	pattern := f.String("run", "", "measure only what this regular `expression` matches, of what -list prints")
+	rivals := f.String("rivals", "", "measure the servers of others in this `folder`, bench/rivals, beside ours, instead of the usual")
+	out := f.String("o", "protoo-bench", "`name` of the files to write, without .json and .html")
+	if err := parse(f, args, 0, stderr); err != nil {
+		return err
+	}
+	o.Pin = session.Pin(*pin)
+	if o.Pin != session.PinAuto && o.Pin != session.PinOn && o.Pin != session.PinOff {
+		return fmt.Errorf("-pin: got %q, expected on, off or auto", *pin)
+	}
+	if o.Rounds < 1 {
+		return fmt.Errorf("-rounds: got %d, expected at least 1", o.Rounds)
+	}
+	expression, err := regexp.Compile(*pattern)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	scenarios := session.Usual
+	if *full {
+		scenarios = session.Full
+	}
+	if *rivals != "" {
+		names, clean, err := addRivals(ctx, *rivals, &o)
+		if err != nil {
+			return err
+		}
+		defer clean()
+		scenarios = session.Beside(names)
+	}
+	if *pattern != "" {
+		scenarios = session.Select(scenarios, expression)
+	}
+	if *list {
+		for _, s := range scenarios {
+			for _, t := range s.Targets {
+				fmt.Fprintf(stdout, "%s: %s: %s\n", s.Group, s.Name, t)
+			}
+		}
+		return nil
+	}
+	if o.Program, err = target.Program(serverCommand); err != nil {
+		return err
+	}
+	r := session.Run(ctx, scenarios, o)
+	r.Settings.Arguments = args
+	return write(r, *out, stdout)
+}
+
+// write writes what there is, which after an interrupt is not everything.
+func write(r *result.Report, name string, stdout io.Writer) error {
+	if err := report.Text(stdout, r); err != nil {
+		return err
+	}
+	if err := r.Write(name + ".json"); err != nil {
+		return err
+	}
+	page, err := os.Create(name + ".html")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(report.HTML(page, r), page.Close()); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "\nwritten to %s.html and %s.json\n", name, name)
+	return nil
+}
+
+func compare(_ context.Context, args []string, stdout, stderr io.Writer) error {
+	f := flag.NewFlagSet("bench compare", flag.ContinueOnError)
+	threshold := f.Float64("threshold", 0.1, "how much worse something may become: 0.1 is a tenth")
+	gate := f.String("gate", "cpu,memory,sent,received", "comma-separated `metrics` that count as regressions: those, rate, p50, p99")
+	if err := parse(f, args, 2, stderr); err != nil {
+		return err
+	}
+	before, err := result.Read(f.Arg(0))
+	if err != nil {
+		return err
+	}
+	after, err := result.Read(f.Arg(1))
+	if err != nil {
+		return err
+	}
+	changes, err := result.Compare(before, after)
+	if err != nil {
+		return err
+	}
+	if before.Machine.Processor != after.Machine.Processor || before.Machine.Processors != after.Machine.Processors {
+		fmt.Fprintln(stdout, "The two are from different machines: the reference makes up for their speed, not for their differences.")
+	}
+	fmt.Fprintf(stdout, "Ratios of medians, each value first divided by the reference's in its own session; from and to: percentile bootstrap, 95 %%.\n\n")
+	gated := strings.Split(*gate, ",")
+	n, err := report.Changes(stdout, changes, *threshold, func(metric string) bool { return slices.Contains(gated, metric) })
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		return fmt.Errorf("%d regressions past %.0f %%", n, 100**threshold)
+	}
+	return nil
+}
+
+// addRivals builds the rivals, and returns the names of those that are installed. The caller calls clean.
+func addRivals(ctx context.Context, folder string, o *session.Options) (names []string, clean func(), err error) {
+	bin, err := target.Build(ctx, folder)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Rivals = make(map[string]session.Start)
+	for i := range target.Rivals {
+		r := &target.Rivals[i]
+		if !r.Installed(folder) {
+			o.Notes = append(o.Notes, fmt.Sprintf("not installed, so not measured: %s (make -C %s npm)", r.Name, folder))
+			continue
+		}
+		o.Rivals[r.Name] = func(ctx context.Context, _ string, o target.Options) (*target.Server, error) {
+			return r.Start(ctx, folder, bin, o)
+		}
+		names = append(names, r.Name)
+		o.Targets = append(o.Targets, result.Target{Name: r.Name, About: r.Settings})
+	}
+	return names, func() { _ = os.RemoveAll(bin) }, nil
+}

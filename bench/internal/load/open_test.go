@@ -1,0 +1,178 @@
+package load
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/protoo-go/protoo/bench/internal/machine"
+)
+
+// fake is a server that answers at once, except that it takes nothing for a while: whoever sends then has to wait.
+type fake struct {
+	stallFrom, stallUntil time.Time
+	answer                func(msg string) string
+}
+
+func (s *fake) Dial(context.Context, string, string) (Conn, error) {
+	return &fakeConn{server: s, answers: make(chan []byte, 10_000), gone: make(chan struct{})}, nil
+}
+
+func (*fake) Dialect() Dialect { return Protoo }
+
+func (*fake) CPU() (machine.Reading, error) { return machine.Reading{}, nil }
+
+func (*fake) Resident(context.Context) (uint64, error) { return 1 << 20, nil }
+
+type fakeConn struct {
+	server  *fake
+	answers chan []byte
+	gone    chan struct{}
+}
+
+func (c *fakeConn) Send(msg []byte) error {
+	if now := time.Now(); now.After(c.server.stallFrom) && now.Before(c.server.stallUntil) {
+		time.Sleep(c.server.stallUntil.Sub(now))
+	}
+	answer := strings.Replace(string(msg), `"method":"message","path":"/echo"`, `"status":200,"reason":"OK"`, 1)
+	if c.server.answer != nil {
+		answer = c.server.answer(answer)
+	}
+	if answer != "" {
+		c.answers <- []byte(answer)
+	}
+	return nil
+}
+
+func (c *fakeConn) Receive() ([]byte, error) {
+	select {
+	case msg := <-c.answers:
+		return msg, nil
+	case <-c.gone:
+		return nil, context.Canceled
+	}
+}
+
+func (c *fakeConn) Close() error {
+	close(c.gone)
+	return nil
+}
+
+func (*fakeConn) Traffic() Traffic { return Traffic{} }
+
+// openFake runs an open loop in simulated time.
+func openFake(t *testing.T, s *fake, job Job) (*Measurement, error) {
+	t.Helper()
+	job.Kind = Open
+	return do(t.Context(), s, job, func(r *run) error { return r.openWith(time.Sleep) })
+}
+
+// A server that stands still for two of ten seconds delays a fifth of the requests that should have been sent. A generator
+// that waits with it and counts from when it got to send sees one slow request in a thousand.
+func TestCoordinatedOmission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fake{stallFrom: time.Now().Add(4 * time.Second), stallUntil: time.Now().Add(6 * time.Second)}
+		m, err := openFake(t, s, Job{Peers: 1, Payload: 10, Rate: 100, Duration: 10 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Sent != 1000 || m.Requests != 1000 || m.Lost != 0 || m.Busy != 0 {
+			t.Errorf("%d sent, %d answered, %d lost, %d not sent", m.Sent, m.Requests, m.Lost, m.Busy)
+		}
+		for _, tt := range []struct {
+			name     string
+			h        *Histogram
+			q        float64
+			from, to time.Duration
+		}{
+			{"corrected", m.Latency, 0.75, 0, time.Millisecond},
+			{"corrected", m.Latency, 0.9, 900 * time.Millisecond, 1100 * time.Millisecond},
+			{"corrected", m.Latency, 0.99, 1800 * time.Millisecond, 2 * time.Second},
+			{"uncorrected", m.Service, 0.99, 0, time.Millisecond},
+			{"uncorrected", m.Service, 1, 1900 * time.Millisecond, 2100 * time.Millisecond},
+			{"lag", m.Lag, 0.9, 900 * time.Millisecond, 1100 * time.Millisecond},
+		} {
+			if got := tt.h.Quantile(tt.q); got < tt.from || got > tt.to {
+				t.Errorf("%s %g: %v, want %v to %v", tt.name, tt.q, got, tt.from, tt.to)
+			}
+		}
+	})
+}
+
+func TestWarmupDoesNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fake{stallFrom: time.Now(), stallUntil: time.Now().Add(time.Second)}
+		m, err := openFake(t, s, Job{Peers: 2, Payload: 10, Rate: 100, Warmup: 2 * time.Second, Duration: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Requests != 100 || m.Latency.Quantile(1) > time.Millisecond || m.Elapsed > 1100*time.Millisecond {
+			t.Errorf("%d requests in %v, the slowest %v", m.Requests, m.Elapsed, m.Latency.Quantile(1))
+		}
+	})
+}
+
+func TestOpenLosses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		s := &fake{answer: func(msg string) string {
+			if n++; n%10 == 0 {
+				return ""
+			}
+			return msg
+		}}
+		m, err := openFake(t, s, Job{Peers: 1, Payload: 10, Rate: 100, Duration: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Sent != 100 || m.Lost != 10 {
+			t.Errorf("%d sent, %d lost", m.Sent, m.Lost)
+		}
+	})
+}
+
+func TestWrongAnswers(t *testing.T) {
+	for name, answer := range map[string]func(string) string{
+		"status":    func(msg string) string { return strings.Replace(msg, "200", "500", 1) },
+		"data":      func(msg string) string { return strings.Replace(msg, "text", "test", 1) },
+		"old id":    func(string) string { return string(newForm(Protoo.Response, 10).fill(firstID - 1)) },
+		"malformed": func(string) string { return "{" },
+	} {
+		for _, kind := range []Kind{Closed, Storm} {
+			t.Run(name+" "+string(kind), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					m, err := Run(t.Context(), &fake{answer: answer}, Job{Kind: kind, Peers: 2, Payload: 10, Duration: time.Second})
+					if err == nil {
+						t.Errorf("nobody noticed: %+v", m)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestJobs(t *testing.T) {
+	for _, job := range []Job{
+		{Kind: "other", Peers: 1, Payload: 10},
+		{Kind: Closed, Payload: 10},
+		{Kind: Closed, Peers: 1},
+		{Kind: Open, Peers: 1, Payload: 10},
+	} {
+		if _, err := Run(t.Context(), &fake{}, job); err == nil {
+			t.Errorf("%+v was done", job)
+		}
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := Run(ctx, &fake{answer: func(string) string { return "" }}, Job{Kind: Closed, Peers: 3, Payload: 10, Duration: time.Hour})
+		if err != context.DeadlineExceeded {
+			t.Errorf("got %v", err)
+		}
+	})
+}

@@ -1,0 +1,245 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/protoo-go/protoo/bench/internal/machine"
+)
+
+// run is a job that is being done.
+type run struct {
+	ctx    context.Context
+	fail   context.CancelCauseFunc
+	server Server
+	job    Job
+	began  time.Time
+
+	measuring atomic.Bool
+	requests  atomic.Int64
+	latency   *recorder
+
+	mu    sync.Mutex
+	conns map[Conn]struct{}
+	gone  Traffic // of those that have left
+
+	measurement *Measurement
+}
+
+func newRun(ctx context.Context, fail context.CancelCauseFunc, s Server, job Job) *run {
+	job.InFlight = max(job.InFlight, 1)
+	return &run{ctx: ctx, fail: fail, server: s, job: job, began: time.Now(), latency: newRecorder(),
+		conns: make(map[Conn]struct{}), measurement: new(Measurement)}
+}
+
+func (r *run) now() time.Duration { return time.Since(r.began) }
+
+// failed ends the run, unless it is at its end.
+func (r *run) failed(what string, err error) {
+	r.fail(fmt.Errorf("%s: %w", what, err))
+}
+
+func username(n int) string { return fmt.Sprintf("u%d", n) }
+
+const uuid = "d"
+
+// dial connects a peer until the end of the run.
+func (r *run) dial(username, uuid string) (Conn, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, 20*time.Second)
+	defer cancel()
+	conn, err := r.server.Dial(ctx, username, uuid)
+	if err != nil {
+		return nil, fmt.Errorf("connect %s: %w", username, err)
+	}
+	if err := greet(conn, r.server.Dialect()); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("greet as %s: %w", username, err)
+	}
+	r.mu.Lock()
+	r.conns[conn] = struct{}{}
+	r.mu.Unlock()
+	if err := context.Cause(r.ctx); err != nil {
+		r.hangUp(conn) // leave may have come before
+		return nil, err
+	}
+	return conn, nil
+}
+
+// greet does what a dialect wants before everything else.
+func greet(conn Conn, d Dialect) error {
+	for _, hello := range d.Hello {
+		if err := conn.Send([]byte(hello)); err != nil {
+			return err
+		}
+	}
+	for range d.Skip {
+		if _, err := conn.Receive(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hangUp ends a connection.
+func (r *run) hangUp(conn Conn) {
+	_ = conn.Close()
+	t := conn.Traffic()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, there := r.conns[conn]; there {
+		delete(r.conns, conn)
+		r.gone = r.gone.add(t)
+	}
+}
+
+// dialAll connects peers, some at a time.
+func (r *run) dialAll(n int, dial func(i int) error) error {
+	const atATime = 32
+	var next atomic.Int64
+	var all sync.WaitGroup
+	var failure atomic.Pointer[error]
+	for range min(n, atATime) {
+		all.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n || r.ctx.Err() != nil || failure.Load() != nil {
+					return
+				}
+				if err := dial(i); err != nil {
+					failure.CompareAndSwap(nil, &err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := failure.Load(); err != nil {
+		return *err
+	}
+	return context.Cause(r.ctx)
+}
+
+// leave closes all connections.
+func (r *run) leave() {
+	r.mu.Lock()
+	conns := slices.Collect(maps.Keys(r.conns))
+	r.mu.Unlock()
+	var all sync.WaitGroup
+	for _, conn := range conns {
+		all.Go(func() { r.hangUp(conn) })
+	}
+	all.Wait()
+}
+
+// receive gives each message of a connection to handle, until the run ends.
+func (r *run) receive(who string, conn Conn, handle func(msg []byte) error) {
+	for {
+		msg, err := conn.Receive()
+		if err == nil {
+			err = handle(msg)
+		}
+		if r.ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			r.failed(who, err)
+			return
+		}
+	}
+}
+
+// measure waits for the warm-up to end and measures for the job's duration.
+func (r *run) measure() error {
+	if err := r.sleep(r.job.Warmup); err != nil {
+		return err
+	}
+	return r.between(func() error {
+		r.measuring.Store(true)
+		defer r.measuring.Store(false)
+		return r.sleep(r.job.Duration)
+	})
+}
+
+// between measures what happens while work runs. Whatever is divided by each other is read together: this goroutine can
+// lose its processor at any point.
+func (r *run) between(work func() error) error {
+	m := r.measurement
+	own, _ := machine.CPUOfSelf() // where there is none, the report says 0
+	delay, waits := machine.RunDelay(), machine.SchedulingDelays()
+	before, err := r.look()
+	if err != nil {
+		return err
+	}
+	if err := work(); err != nil {
+		return err
+	}
+	after, err := r.look()
+	if err != nil {
+		return err
+	}
+	ownAfter, _ := machine.CPUOfSelf()
+	m.Generator.CPU = ownAfter.Since(own)
+	m.Generator.RunDelay = machine.RunDelay() - delay
+	m.Generator.Scheduling = machine.SchedulingDelays().Quantile(waits, 0.99)
+	m.Elapsed = after.at.Sub(before.at)
+	m.Requests = after.requests - before.requests
+	m.Server = after.server.Since(before.server)
+	m.Traffic = Traffic{Sent: after.traffic.Sent - before.traffic.Sent, Received: after.traffic.Received - before.traffic.Received}
+	m.Latency = r.latency.merge()
+	return nil
+}
+
+// glance is what there was until a moment.
+type glance struct {
+	at       time.Time
+	server   machine.Reading
+	requests int64
+	traffic  Traffic
+}
+
+func (r *run) look() (g glance, err error) {
+	g.traffic = r.traffic()
+	g.at = time.Now()
+	g.requests = r.requests.Load()
+	g.server, err = r.server.CPU()
+	return g, err
+}
+
+func (r *run) sleep(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
+}
+
+func (r *run) traffic() Traffic {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sum := r.gone
+	for conn := range r.conns {
+		sum = sum.add(conn.Traffic())
+	}
+	return sum
+}
+
+func (t Traffic) add(u Traffic) Traffic { return Traffic{t.Sent + u.Sent, t.Received + u.Received} }
+
+// count notes a request that has been answered now, or the like. Its time counts after the warm-up.
+func (r *run) count(who int, took time.Duration) {
+	r.requests.Add(1)
+	if r.measuring.Load() {
+		r.latency.record(who, took)
+	}
+}
+
+// on puts a path into a dialect's request.
+func on(request, path string) string { return strings.ReplaceAll(request, "$path", path) }

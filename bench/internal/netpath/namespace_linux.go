@@ -1,0 +1,88 @@
+package netpath
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// The two ends of the path, in a network that RFC 2544 reserves for benchmarks.
+const (
+	here  = "198.18.0.1"
+	there = "198.18.0.2"
+)
+
+// newNamespace puts the server into a network namespace of its own. It needs root, and the programs of iproute2.
+func newNamespace(l Loss) (*Path, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("not root")
+	}
+	name := fmt.Sprintf("protoo-bench-%d", os.Getpid())
+	device := fmt.Sprintf("pb%d", os.Getpid())
+	p := &Path{Host: there, Program: []string{"ip", "netns", "exec", name}}
+	p.Via = func(_, address string) (string, error) { return address, nil }
+	if err := ip("netns", "add", name); err != nil {
+		return nil, err
+	}
+	p.atClose(func() error { return ip("netns", "del", name) })
+	connect := p.connectEmulated
+	if err := emulation(name); err != nil {
+		connect = p.connectTUN
+	}
+	if err := connect(name, device, l); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// emulation tells whether the kernel has netem, by trying it on the namespace's own loopback.
+func emulation(namespace string) error {
+	return ip("netns", "exec", namespace, "tc", "qdisc", "add", "dev", "lo", "root", "netem")
+}
+
+// connectEmulated connects with a pair of virtual Ethernet devices, of which both lose and delay what they send.
+func (p *Path) connectEmulated(namespace, device string, l Loss) error {
+	p.Label = fmt.Sprintf("network namespace, tc netem: %s", l)
+	outer, inner := device+"a", device+"b"
+	if err := ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", namespace); err != nil {
+		return err
+	}
+	p.atClose(func() error { return ip("link", "del", outer) })
+	netem := []string{"root", "netem", "limit", "100000", "delay", l.Delay.String(), "loss", fmt.Sprintf("%g%%", 100*l.Part)}
+	return firstError(
+		run("tc", append([]string{"qdisc", "add", "dev", outer}, netem...)...),
+		ip(append([]string{"netns", "exec", namespace, "tc", "qdisc", "add", "dev", inner}, netem...)...),
+		up(nil, outer, here, there),
+		up([]string{"-n", namespace}, inner, there, here),
+	)
+}
+
+// up gives a point-to-point device its addresses and turns it on.
+func up(where []string, device, own, peer string) error {
+	return firstError(
+		ip(append(slices.Clip(where), "addr", "add", own, "peer", peer, "dev", device)...),
+		ip(append(slices.Clip(where), "link", "set", device, "up")...),
+	)
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ip(args ...string) error { return run("ip", args...) }
+
+func run(program string, args ...string) error {
+	out, err := exec.Command(program, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}

@@ -1,0 +1,356 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+
+	"github.com/go-analyze/charts"
+
+	"github.com/protoo-go/protoo/bench/internal/load"
+	"github.com/protoo-go/protoo/bench/internal/result"
+	"github.com/protoo-go/protoo/bench/internal/server"
+	"github.com/protoo-go/protoo/bench/internal/target"
+)
+
+// A chart is a drawing with what one has to know to read it.
+type chart struct {
+	Title   string
+	Caption string
+	SVG     template.HTML
+}
+
+// missing marks a point that was not measured.
+var missing = charts.GetNullValue()
+
+// A line is one target's values, by position on the horizontal axis.
+type line struct {
+	name   string
+	values []float64
+}
+
+// drawings draws what a report has data for.
+func drawings(r *result.Report) (list []chart, err error) {
+	for _, draw := range []func(*result.Report) ([]chart, error){latencies, cpuParts, throughputs, memories} {
+		some, err := draw(r)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, some...)
+	}
+	return list, nil
+}
+
+// latencies draws a curve of percentiles for each scenario that was an open loop.
+func latencies(r *result.Report) (list []chart, err error) {
+	quantiles := []float64{0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999}
+	labels := []string{"50 %", "75 %", "90 %", "95 %", "98 %", "99 %", "99.5 %", "99.8 %", "99.9 %"}
+	for _, group := range byScenario(r, load.Open) {
+		var lines []line
+		for _, s := range group {
+			h := s.Latency()
+			if h.Count() == 0 {
+				continue
+			}
+			l := line{name: s.Target}
+			for _, q := range quantiles {
+				if float64(h.Count())*(1-q) < 1 {
+					l.values = append(l.values, missing)
+					continue
+				}
+				l.values = append(l.values, float64(h.Quantile(q))/1e3)
+			}
+			lines = append(lines, l)
+		}
+		if len(lines) == 0 {
+			continue
+		}
+		s := group[0]
+		caption := "Part of the requests that were answered within a time, from when they should have been sent. Each step to the right takes in more of the slow ones. " +
+			"A percentile is drawn only where at least one request lies beyond it."
+		if s.Path != "" {
+			caption += " Path: " + s.Path + "."
+		}
+		// No line reaches what is left out everywhere.
+		reached := 0
+		for _, l := range lines {
+			for i, v := range l.values {
+				if v != missing {
+					reached = max(reached, i+1)
+				}
+			}
+		}
+		for i := range lines {
+			lines[i].values = lines[i].values[:reached]
+		}
+		svg, err := logLines(labels[:reached], "part of the requests", "latency, µs (logarithmic)", lines)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, chart{Title: fmt.Sprintf("Latency, %s: %s", s.Group, s.Scenario), Caption: caption, SVG: svg})
+	}
+	return list, nil
+}
+
+// byScenario returns the series of a kind of load, scenario by scenario.
+func byScenario(r *result.Report, kind load.Kind) (groups [][]*result.Series) {
+	at := make(map[string]int)
+	for _, s := range r.Series {
+		if s.Job.Kind != kind {
+			continue
+		}
+		key := s.Group + s.Scenario
+		if _, known := at[key]; !known {
+			at[key] = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[at[key]] = append(groups[at[key]], s)
+	}
+	return groups
+}
+
+// throughputs draws answers per second by the number of peers, for one request in flight and the smallest messages.
+func throughputs(r *result.Report) ([]chart, error) {
+	var peers []int
+	var names []string
+	point := make(map[string]map[int]float64)
+	payload := smallest(r)
+	for _, s := range r.Series {
+		values := result.Throughput.Values(s)
+		if s.Job.Kind != load.Closed || s.Job.InFlight != 1 || s.Job.Payload != payload || len(values) == 0 {
+			continue
+		}
+		if point[s.Target] == nil {
+			point[s.Target] = make(map[int]float64)
+			names = append(names, s.Target)
+		}
+		point[s.Target][s.Job.Peers] = result.Median(values)
+		if !slices.Contains(peers, s.Job.Peers) {
+			peers = append(peers, s.Job.Peers)
+		}
+	}
+	if len(peers) < 2 {
+		return nil, nil
+	}
+	slices.Sort(peers)
+	var lines []line
+	for _, name := range names {
+		l := line{name: name}
+		for _, n := range peers {
+			v, ok := point[name][n]
+			if !ok {
+				v = missing
+			}
+			l.values = append(l.values, v)
+		}
+		lines = append(lines, l)
+	}
+	svg, err := logLines(numbers(peers), "peers, each with one request in flight", "requests per second (logarithmic)", lines)
+	return []chart{{
+		Title:   "Throughput by number of peers",
+		Caption: fmt.Sprintf("Closed loop, %d bytes of text. Rates at which the generator was the limit are left out.", payload),
+		SVG:     svg,
+	}}, err
+}
+
+func smallest(r *result.Report) int {
+	payload := math.MaxInt
+	for _, s := range r.Series {
+		if s.Job.Kind == load.Closed {
+			payload = min(payload, s.Job.Payload)
+		}
+	}
+	return payload
+}
+
+// memories draws the resident memory by the number of idle peers.
+func memories(r *result.Report) (list []chart, err error) {
+	for _, group := range byScenario(r, load.Idle) {
+		var lines []line
+		for _, s := range group {
+			for _, run := range s.Runs[:min(1, len(s.Runs))] {
+				if run.Invalid != "" {
+					continue
+				}
+				l := line{name: s.Target}
+				for _, m := range run.Memory {
+					l.values = append(l.values, float64(m.Resident)/1e6)
+				}
+				lines = append(lines, l)
+			}
+		}
+		if len(lines) == 0 {
+			continue
+		}
+		svg, err := logLines(numbers(group[0].Job.Steps()), "idle peers", "resident memory, MB (logarithmic)", lines)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, chart{
+			Title:   "Memory by number of idle peers",
+			Caption: "Resident memory of the whole server process, after it has given back what it does not need. The kernel's part of the sockets is not in it.",
+			SVG:     svg,
+		})
+	}
+	return list, nil
+}
+
+// cpuParts draws bars of the CPU time per request, user and system on top of each other, for each scenario that is a closed loop.
+func cpuParts(r *result.Report) (list []chart, err error) {
+	for _, kind := range []load.Kind{load.Closed, load.Relay, load.Fanout} {
+		for _, group := range byScenario(r, kind) {
+			var names []string
+			var user, system []float64
+			for _, s := range group {
+				u, v, ok := result.Parts(s)
+				if !ok || s.Shared {
+					continue
+				}
+				names = append(names, fmt.Sprintf("%s: %s", s.Target, figure(u+v)))
+				user = append(user, u)
+				system = append(system, v)
+			}
+			if len(names) < 2 {
+				continue
+			}
+			what := cmp.Or(map[load.Kind]string{load.Fanout: "delivery"}[kind], "request")
+			svg, err := bars(names, "µs of the server's CPU per "+what, []line{{"user", user}, {"system", system}})
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, chart{
+				Title:   fmt.Sprintf("CPU per %s, %s: %s", what, group[0].Group, group[0].Scenario),
+				Caption: "Medians of the rounds, with the sum beside the name. “user” is the program and its runtime, “system” is what the kernel does for it, mostly the network.",
+				SVG:     svg,
+			})
+		}
+	}
+	return list, nil
+}
+
+func numbers(list []int) (texts []string) {
+	for _, n := range list {
+		texts = append(texts, figure(float64(n)))
+	}
+	return texts
+}
+
+const width = 900
+
+// logLines draws lines over a logarithmic vertical axis: latencies of different transports are orders of magnitude
+// apart, and so are those of one. The library has linear axes only, so it gets logarithms, and labels that turn them back.
+func logLines(labels []string, horizontal, vertical string, lines []line) (template.HTML, error) {
+	low, high := math.Inf(1), math.Inf(-1)
+	var values [][]float64
+	var names []string
+	for _, l := range lines {
+		logs := make([]float64, len(l.values))
+		for i, v := range l.values {
+			logs[i] = missing
+			if v != missing && v > 0 {
+				logs[i] = math.Log10(v)
+				low, high = min(low, logs[i]), max(high, logs[i])
+			}
+		}
+		values = append(values, logs)
+		names = append(names, l.name)
+	}
+	axis := logAxis(low, high)
+	axis.Title = vertical
+	opt := charts.NewLineChartOptionWithData(values)
+	opt.XAxis.Labels = labels
+	opt.XAxis.Title = horizontal
+	opt.YAxis = []charts.YAxisOption{axis}
+	opt.Legend = charts.LegendOption{SeriesNames: names}
+	opt.LineStrokeWidth = 2
+	opt.Theme = palette(names)
+	p := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: width, Height: 420})
+	if err := p.LineChart(opt); err != nil {
+		return "", err
+	}
+	return svg(p)
+}
+
+// logAxis returns an axis for logarithms, with labels at 1, 2 and 5 times powers of ten if there is room, else at powers.
+func logAxis(low, high float64) charts.ValueAxisOption {
+	// Steps of a third of a decade: 1, 2.15, 4.64. Labels are rounded to two digits.
+	step := 1.0
+	if high-low < 2.5 {
+		step = 1.0 / 3
+	}
+	low, high = math.Floor(low/step+1e-9)*step, math.Ceil(high/step-1e-9)*step
+	if high <= low {
+		high = low + step
+	}
+	return charts.ValueAxisOption{
+		Min: new(low), Max: new(high),
+		RangeValuePaddingScale: new(0.0),
+		LabelCount:             int(math.Round((high-low)/step)) + 1,
+		PreferNiceIntervals:    new(false),
+		ValueFormatter:         func(v float64) string { return rounded(math.Pow(10, v)) },
+	}
+}
+
+// rounded writes a number with two digits that count.
+func rounded(v float64) string {
+	unit := math.Pow(10, math.Floor(math.Log10(v))-1)
+	return figure(math.Round(v/unit) * unit)
+}
+
+// bars draws horizontal bars, the parts side by side on one bar.
+func bars(names []string, horizontal string, parts []line) (template.HTML, error) {
+	var values [][]float64
+	var legend []string
+	for _, part := range parts {
+		v := slices.Clone(part.values)
+		slices.Reverse(v) // the first at the top
+		values = append(values, v)
+		legend = append(legend, part.name)
+	}
+	labels := slices.Clone(names)
+	slices.Reverse(labels)
+	opt := charts.NewBarChartOptionWithData(values)
+	opt.Horizontal = true
+	opt.StackSeries = new(true)
+	opt.CategoryAxis.Labels = labels
+	opt.ValueAxis = []charts.ValueAxisOption{{Title: horizontal, ValueFormatter: figure}}
+	opt.Legend = charts.LegendOption{SeriesNames: legend}
+	opt.ValueFormatter = figure
+	opt.Theme = theme.WithSeriesColors([]charts.Color{charts.ColorRGB(40, 90, 200), charts.ColorRGB(165, 195, 235)})
+	p := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: width, Height: 130 + 34*len(names)})
+	if err := p.BarChart(opt); err != nil {
+		return "", err
+	}
+	return svg(p)
+}
+
+var theme = charts.GetTheme(charts.ThemeVividLight)
+
+// palette gives each of our targets the same color in all charts.
+func palette(names []string) charts.ColorPalette {
+	ours := map[string]charts.Color{
+		server.Reference:    charts.ColorRGB(120, 120, 120),
+		server.Memory:       charts.ColorRGB(160, 110, 60),
+		server.Events:       charts.ColorRGB(40, 90, 200),
+		server.Goroutines:   charts.ColorRGB(60, 175, 220),
+		server.Secure:       charts.ColorRGB(30, 140, 60),
+		server.WebTransport: charts.ColorRGB(220, 100, 20),
+		target.Datagram:     charts.ColorRGB(190, 40, 120),
+	}
+	var colors []charts.Color
+	for i, name := range names {
+		color, known := ours[name]
+		if !known {
+			color = theme.GetSeriesColor(i)
+		}
+		colors = append(colors, color)
+	}
+	return theme.WithSeriesColors(colors)
+}
+
+func svg(p *charts.Painter) (template.HTML, error) {
+	b, err := p.Bytes()
+	return template.HTML(b), err //nolint:gosec // the library has escaped the texts, which are ours
+}

@@ -1,0 +1,87 @@
+package target
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/protoo-go/protoo/bench/internal/load"
+	"github.com/protoo-go/protoo/bench/internal/server"
+)
+
+const serve = "serve"
+
+// The tests' own binary is the server.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == serve {
+		if err := server.Run(context.Background(), os.Args[2], os.Args[3], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestIdle(t *testing.T) {
+	program, err := Program(serve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, transport := range []string{server.Events, server.WebTransport} {
+		s, err := Start(t.Context(), transport, Options{Program: program})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := load.Run(t.Context(), s, load.Job{Kind: load.Idle, Peers: 8, Payload: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Memory) != 5 || m.Memory[4].Peers != 8 || m.Memory[4].Resident == 0 {
+			t.Errorf("%s: got %v", transport, m.Memory)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestStartFails(t *testing.T) {
+	program, err := Program(serve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		transport string
+		options   Options
+		want      string
+	}{
+		{"pigeons", Options{Program: program}, `unknown transport "pigeons"`},
+		{server.Events, Options{Program: program, Host: "192.0.2.1"}, "listen"},
+		{server.Events, Options{Program: []string{"/does/not/exist"}}, "/does/not/exist"},
+	} {
+		s, err := Start(t.Context(), tt.transport, tt.options)
+		if err == nil {
+			_ = s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", tt.transport, err, tt.want)
+		}
+	}
+}
+
+func TestRivalFails(t *testing.T) {
+	r := Rival{command: []string{os.Args[0], "-test.run=^$"}, url: rivalURL, dialect: load.Protoo}
+	s, err := r.Start(t.Context(), ".", "", Options{})
+	if err == nil {
+		_ = s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "has ended") {
+		t.Errorf("got %v", err)
+	}
+	if r := (&Rival{needs: "node_modules/nothing"}); r.Installed(t.TempDir()) {
+		t.Error("what is not there is installed")
+	}
+}
