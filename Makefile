@@ -10,6 +10,9 @@ PLATFORMS := darwin/arm64 linux/386 windows/amd64
 PORTABLE       := $(patsubst %,./%/...,$(wildcard core transports/memory middleware))
 WASM_PLATFORMS := js/wasm wasip1/wasm
 
+# Languages other than Go with examples of modules.
+GUESTS := assemblyscript c rust wat zig
+
 FUZZTIME ?= 5s
 BENCH    ?= .
 COUNT    ?= 10
@@ -24,7 +27,7 @@ LINT   := .bin/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 WAZERO := .bin/wazero-$(WAZERO_VERSION)/wazero
 GOROOT  = $(shell go env GOROOT)
 
-.PHONY: help check cross test race e2e acme fuzz bench wasm size
+.PHONY: help check cross test race e2e acme fuzz bench wasm size guests
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -66,6 +69,9 @@ fuzz: ## every fuzz target for FUZZTIME
 bench: ## benchmarks, COUNT times each, in the form that benchstat reads
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
 
+measure: ## all transports on this machine, in about a minute: protoo-bench.html
+	go run ./bench
+
 # Node limits the size of the environment, so it gets an empty one.
 wasm: size $(WAZERO) ## core's tests inside WebAssembly, under wazero and Node
 	GOOS=wasip1 GOARCH=wasm GOWASIRUNTIME=wazero PATH="$(CURDIR)/$(dir $(WAZERO)):$$PATH" \
@@ -77,6 +83,21 @@ size: ## the size of a WebAssembly program that uses core, against its budget
 	@GOOS=wasip1 GOARCH=wasm go build -trimpath -buildvcs=false -ldflags='-s -w' -o .bin/sizeprobe.wasm ./core/internal/sizeprobe
 	@size=$$(wc -c <.bin/sizeprobe.wasm); echo "sizeprobe: $$size bytes, the budget is $(SIZE_BUDGET)"; \
 	[ $$size -le $(SIZE_BUDGET) ]
+
+# UPDATE=1 puts the modules where those are that they are compared with.
+guests: ## build the modules in wasmhost/guest again, which has to give the same files; installs compilers
+	@type -P clang-19 wasm-ld-19 wasm-ld-14 wat2wasm npm /usr/bin/rustc >/dev/null && [ -d /usr/lib/rustlib/wasm32-unknown-unknown ] || { \
+		apt-get update -q; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+			clang-19 lld-19 rustc libstd-rust-dev-wasm32 lld-14 wabt $$(type -P npm >/dev/null || echo nodejs npm); \
+	}
+	@for language in $(GUESTS); do \
+		echo "wasmhost/guest/$$language"; \
+		built=$${UPDATE:+wasmhost/guest/$$language/build}; built=$${built:-.bin/guests/$$language}; \
+		rm -rf "$$built"; mkdir -p "$$built"; \
+		"wasmhost/guest/$$language/build.sh" "$$built"; \
+		diff -r "$$built" "wasmhost/guest/$$language/build"; \
+	done
 
 $(LINT):
 	GOBIN=$(CURDIR)/$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)

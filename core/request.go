@@ -129,13 +129,11 @@ func (r *Request) SetPath(path string) error {
 	if !strings.HasPrefix(path, "/") {
 		return fmt.Errorf("core: path %q does not start with a slash", path)
 	}
-	if r.base+len(path) > maxPath {
-		return errPath
-	}
-	if err := validPath(path); err != nil { // what stands in front of it is valid
+	full := r.full[:r.base] + path
+	if err := validPath(full); err != nil {
 		return err
 	}
-	r.full = r.full[:r.base] + path
+	r.full = full
 	return nil
 }
 

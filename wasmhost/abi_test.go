@@ -2,7 +2,12 @@ package wasmhost
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	gotypes "go/types"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -60,4 +65,63 @@ func count64(f hostFunction) (n int) {
 		}
 	}
 	return n
+}
+
+// The package for guests in Go has its own constants, since it is built into modules that have nothing of the host. Those
+// of the same name have the same value, and no field is missing.
+func TestGoGuestConstants(t *testing.T) {
+	host, guest := constants(t, "."), constants(t, "guest/go")
+	compared := 0
+	for name, value := range guest {
+		if !strings.HasPrefix(name, "field") && !strings.HasPrefix(name, "event") && !strings.HasPrefix(name, "action") &&
+			!strings.HasPrefix(name, "flag") && !strings.HasPrefix(name, "code") {
+			continue
+		}
+		compared++
+		if host[name] != value {
+			t.Errorf("%s is %s in guest/go, and %q here", name, value, host[name])
+		}
+	}
+	if compared < int(numFields) {
+		t.Errorf("only %d constants were found", compared)
+	}
+	for name := range host {
+		if _, ok := guest[name]; !ok && strings.HasPrefix(name, "field") && name != "fieldhead" {
+			t.Errorf("%s is missing in guest/go", name)
+		}
+	}
+}
+
+// constants returns the values of a package's constants by their names in lower case.
+func constants(t *testing.T, folder string) map[string]string {
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fset := token.NewFileSet()
+	var parsed []*ast.File
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := parser.ParseFile(fset, name, text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed = append(parsed, f)
+	}
+	// Nothing is imported, and files for several systems are taken together, so there are errors, but not in these constants.
+	c := gotypes.Config{IgnoreFuncBodies: true, Error: func(error) {}}
+	pkg, _ := c.Check(folder, fset, parsed, nil)
+	values := make(map[string]string)
+	for _, name := range pkg.Scope().Names() {
+		if c, ok := pkg.Scope().Lookup(name).(*gotypes.Const); ok && c.Val() != nil {
+			values[strings.ToLower(name)] = c.Val().ExactString()
+		}
+	}
+	return values
 }

@@ -10,9 +10,10 @@ import (
 // turn is what has come of telling an instance of an event.
 type turn struct {
 	outcome
-	token  uint64
-	in     *instance // that gets what follows from the event; nil for any
-	outbox []message
+	token   uint64
+	in      *instance // that gets what follows from the event; nil for any
+	outbox  []message
+	watcher *watcher // that has room for the carry; nil if it was not needed
 }
 
 // dispatch tells an instance of an event: want, or any if that is nil. Every error is an [*Error].
@@ -55,7 +56,12 @@ func (v *version) perform(in *instance, t *turn) error {
 		return err
 	}
 	if t.hasCarry {
-		t.carry = append([]byte(nil), t.carry...)
+		var space []byte
+		if t.watch {
+			t.watcher = &watcher{}
+			space = t.watcher.space[:0:len(t.watcher.space)]
+		}
+		t.carry = append(space, t.carry...)
 	}
 	if len(in.outbox) > 0 {
 		t.outbox, in.outbox = in.outbox, nil

@@ -14,14 +14,14 @@ import (
 
 // A rig is an application with modules in it, and peers whose connections the test looks at.
 type rig struct {
-	t    *testing.T
+	t    testing.TB
 	app  *core.App
 	host *Host
 	log  journal
 }
 
 // newRig returns a rig that is taken apart at the end of the test.
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t, app: core.New(core.Options{})}
 	var err error

@@ -3,21 +3,21 @@ package wasmhost
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/protoo-go/protoo/core"
 )
 
-// Modules that mean harm, and what becomes of the request. Whatever they do, the next module serves as before.
-var hostiles = []struct {
+// A hostile is a module that means harm, and what becomes of the request.
+type hostile struct {
 	name  string
 	build func(g *guest)
 	kind  Kind // "" if it gets away with it, because it does no harm
 	why   string
-}{
+}
+
+var hostiles = []hostile{
 	{"endless loop", func(g *guest) {
 		g.on = seq(loop, again, end)
 	}, KindFuel, "out of fuel"},
@@ -136,6 +136,7 @@ var hostiles = []struct {
 	}, KindExit, "exit_code(3)"},
 }
 
+// Whatever a module does, the next one serves as before.
 func TestHostile(t *testing.T) {
 	for _, procs := range []int{1, 2} {
 		for _, h := range hostiles {
@@ -274,52 +275,5 @@ func TestFresh(t *testing.T) {
 	}
 	if s := m.Stats(); s.Instances != 0 {
 		t.Errorf("%d instances are left", s.Instances)
-	}
-}
-
-// BenchmarkHostileLatency reports what requests to a good handler take while a module does its worst on all processors.
-func BenchmarkHostileLatency(b *testing.B) {
-	for _, hostile := range []bool{false, true} {
-		b.Run(fmt.Sprintf("hostile=%v", hostile), func(b *testing.B) {
-			// It uses most of its fuel and returns in time, so that nothing keeps it from being called again.
-			g := &guest{manifest: manifest(EventNotification)}
-			g.on = seq(num(500_000), assign(2), loop, local(2), num(1), sub, []byte{0x22, 2}, againIf, end)
-			m := benchModule(b, g)
-			stop := make(chan struct{})
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				for hostile {
-					select {
-					case <-stop:
-						return
-					default:
-						_ = m.Notify("go", "")
-					}
-				}
-			}()
-			app := core.New(core.Options{})
-			app.All("*", last)
-			c := &conn{loop: core.NewLoop(func() {})}
-			link, err := app.Connect(core.Identity{Username: "alice", UUID: "1"}, c)
-			if err != nil {
-				b.Fatal(err)
-			}
-			c.link = link
-			var took []time.Duration
-			for b.Loop() {
-				began := time.Now()
-				c.ask("/a", "1", "1")
-				took = append(took, time.Since(began))
-				c.take()
-				runtime.Gosched() // as a server that waits for the network does
-			}
-			close(stop)
-			<-done
-			slices.Sort(took)
-			b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
-			b.ReportMetric(float64(took[len(took)-1].Nanoseconds()), "max-ns")
-			_ = app.Close(true)
-		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	mathrand "math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -20,7 +19,7 @@ import (
 // that took it from the pool. It is the context of the calls into the module, which is how host
 // functions find it.
 type instance struct {
-	context.Context // context.Background
+	context.Context // the version's
 
 	version *version
 	mod     api.Module
@@ -47,8 +46,7 @@ type instance struct {
 // instantiate makes an instance: the module's start function and _initialize run, then protoo_init, then
 // it gets its settings.
 func (v *version) instantiate() (*instance, error) {
-	in := &instance{Context: context.Background(), version: v, began: time.Now()}
-	in.strs.seed = maphash.MakeSeed()
+	in := &instance{Context: v.context, version: v, began: time.Now()}
 	in.budget.Total = v.limits.InitFuel
 	mod, err := v.runtime.InstantiateModule(in, v.compiled, v.config)
 	if err != nil {

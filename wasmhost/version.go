@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/wasmhost/kv"
@@ -27,9 +28,11 @@ type version struct {
 	settings core.JSON
 	store    *kv.Store
 
+	context  context.Context // tells the engine where memory comes from
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
 	config   wazero.ModuleConfig
+	memories memories
 	pool     pool
 	pending  pendings
 
@@ -77,11 +80,7 @@ func (v *version) prepare(ctx context.Context, file []byte, o ModuleOptions) err
 	if err := verifyDigest(file, o.SHA256); err != nil {
 		return err
 	}
-	metered, err := meter.Meter(file, meter.Options{Limits: meter.Limits{
-		ModuleBytes:  v.limits.File,
-		DataSegments: 100_000, // Go's linker makes one for every run of bytes between zeros
-		Depth:        5_000,   // and a block for every basic block of a function
-	}})
+	metered, err := meter.Meter(file, meter.Options{Limits: meter.Limits{ModuleBytes: v.limits.File}})
 	if err != nil {
 		return err
 	}
@@ -153,6 +152,8 @@ func (v *version) readManifest(info *meter.Info, o ModuleOptions) error {
 	if v.manifest.Affinity == Single {
 		instances = 1
 	}
+	v.memories.limit = instances
+	v.context = experimental.WithMemoryAllocator(context.Background(), &v.memories)
 	v.pool.init(v, instances)
 	return nil
 }

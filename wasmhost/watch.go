@@ -3,7 +3,6 @@ package wasmhost
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 
 	"github.com/protoo-go/protoo/core"
 )
@@ -14,7 +13,7 @@ type watcher struct {
 	in      *instance
 	req     *core.Request
 	token   uint64
-	ended   atomic.Bool
+	space   [24]byte // for the first carry, if it is small
 
 	mu    sync.Mutex
 	carry []byte // replaced and never changed
@@ -24,7 +23,11 @@ func (v *version) watch(t *turn, req *core.Request) {
 	if !v.hold() {
 		return // the module is being closed
 	}
-	w := &watcher{version: v, in: t.in, req: req, token: t.token, carry: t.carry}
+	w := t.watcher
+	if w == nil {
+		w = &watcher{}
+	}
+	w.version, w.in, w.req, w.token, w.carry = v, t.in, req, t.token, t.carry
 	req.OnResponse(w.response)
 }
 
@@ -42,7 +45,7 @@ func (w *watcher) response(res *core.Response) {
 	if err != nil && v.onError == Fail {
 		_ = res.SetData(nil) // nil can be encoded
 	}
-	if !res.IsProvisional() && w.ended.CompareAndSwap(false, true) {
+	if !res.IsProvisional() { // there is one such response
 		v.release()
 	}
 }

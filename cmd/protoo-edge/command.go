@@ -44,7 +44,8 @@ type streams struct {
 }
 
 func commands() []*command {
-	return []*command{serveCommand(), checkCommand(), printCommand(), callCommand(), versionCommand()}
+	all := []*command{serveCommand(), checkCommand(), printCommand(), callCommand()}
+	return append(append(all, wasmCommands()...), versionCommand())
 }
 
 // run executes a command line and returns the exit code.
@@ -80,6 +81,12 @@ func execute(ctx context.Context, args []string, std streams) (int, error) {
 	if name == "help" {
 		return exitOK, help(all, args, std.out)
 	}
+	if name == wasmGroup && len(args) > 0 {
+		if args[0] == "--help" || args[0] == "-h" {
+			return exitOK, help(all, nil, std.out)
+		}
+		name, args = name+" "+args[0], args[1:]
+	}
 	c, err := find(all, name)
 	if err != nil {
 		return 0, err
@@ -99,6 +106,9 @@ func find(all []*command, name string) (*command, error) {
 	i := slices.IndexFunc(all, func(c *command) bool { return c.name == name })
 	if i >= 0 {
 		return all[i], nil
+	}
+	if name == wasmGroup {
+		return nil, usageError("wasm: missing what to do: new, build, check or run")
 	}
 	names := []string{"help"}
 	for _, c := range all {

@@ -22,6 +22,11 @@ its own, with the place, the key, and what was expected. The exit code is 1 if t
 			return 0, err
 		}
 		cfg, err := s.load()
+		if err == nil {
+			if mistakes := verifyMiddleware(cfg); len(mistakes) > 0 {
+				err = mistakes
+			}
+		}
 		if mistakes, ok := errors.AsType[config.Mistakes](err); ok {
 			for _, m := range mistakes {
 				fmt.Fprintln(std.out, printable(m.Error()))
@@ -69,11 +74,11 @@ environment, and that the file. "protoo-edge print --defaults" explains all of t
 	return c
 }
 
-// verify finds what a configuration asks for and this program, or this machine, does not have.
+// verify finds what a configuration asks for and this machine does not have.
 func verify(cfg *config.Config) config.Mistakes {
 	var mistakes config.Mistakes
 	if m, ok := verifyCertificate(cfg); !ok {
 		mistakes = append(mistakes, m)
 	}
-	return append(mistakes, verifyMiddleware(cfg)...)
+	return mistakes
 }

@@ -39,7 +39,7 @@ func TestCheck(t *testing.T) {
 			bad + ":2:7: page: expected true or false, got \"1\"\n" +
 			bad + ":3:1: \\u001b[2J: unknown key\n" +
 			"--grace: expected a duration from 0s to a year, such as 500ms, 30s or 1h30m, got \"x\"\n", ""}},
-		{[]string{"--config", wasm}, result{1, wasm + ":3:4: middleware[1]: wasm is not built in yet\n", ""}},
+		{[]string{"--config", wasm}, result{1, wasm + ":3:4: middleware[1]: open " + dir + "/a.wasm: no such file or directory\n", ""}},
 		{[]string{"--config", dir + "/none"}, result{1, "", "protoo-edge: configuration: open " + dir + "/none: no such file or directory\n"}},
 		{[]string{"now"}, result{2, "", "protoo-edge: check: unexpected argument \"now\"\n"}},
 	} {

@@ -44,11 +44,12 @@ func runCommand(t *testing.T, stdin string, args ...string) result {
 
 // edge is a server that runs in this process.
 type edge struct {
-	addr   string // host:port
-	url    string
-	secure string // host:port for TLS, if it is on
-	log    *lockedBuffer
-	stop   func() result
+	addr    string // host:port
+	url     string
+	secure  string // host:port for TLS, if it is on
+	log     *lockedBuffer
+	printed *lockedBuffer // on the standard output
+	stop    func() result
 }
 
 var listening = regexp.MustCompile(`listening on (?:http://(127\.0\.0\.1:\d+))?(?: and )?(?:https://(127\.0\.0\.1:\d+))?\n`)
@@ -82,7 +83,7 @@ func startEdge(t *testing.T, flags ...string) *edge {
 			t.Errorf("the server has ended with code %d: %s", r.code, r.stderr)
 		}
 	})
-	return &edge{addr: found[1], url: "ws://" + found[1], secure: found[2], log: &stderr, stop: stop}
+	return &edge{addr: found[1], url: "ws://" + found[1], secure: found[2], log: &stderr, printed: &printed, stop: stop}
 }
 
 // waitForLog returns when the log has a line with this text.

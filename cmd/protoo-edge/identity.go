@@ -8,14 +8,21 @@ import (
 	"github.com/protoo-go/protoo/core"
 )
 
-// newAccept returns what decides who may connect, and as whom. A new value of identity.type gets a case here.
+// newAccept returns what decides who may connect, and as whom, where no module does. A new value of identity.type gets a case here.
 func newAccept(cfg *config.Config) core.Accept {
 	switch cfg.Identity.Type {
 	case "development":
 		return developmentIdentity
+	case "wasm":
+		return undecided
 	default:
 		panic("no identity of type " + cfg.Identity.Type) // the configuration knows its values
 	}
+}
+
+// undecided refuses connections about which no module has decided.
+func undecided(*core.ConnectRequest) (core.Identity, error) {
+	return core.Identity{}, core.Reject(0, "")
 }
 
 // developmentIdentity believes what clients say about themselves.

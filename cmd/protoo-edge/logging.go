@@ -11,6 +11,7 @@ import (
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/wasmhost"
 )
 
 // newLogger returns a logger, and what changes its level while it is used.
@@ -76,6 +77,9 @@ func logEvents(app *core.App, log *slog.Logger) {
 	app.OnRouteError(func(err error, req *core.Request) {
 		if _, ok := errors.AsType[*core.StatusError](err); ok {
 			return // a handler's way to say no
+		}
+		if _, ok := errors.AsType[*wasmhost.Error](err); ok {
+			return // logged where the module has failed, and not for each request of a peer that makes it fail
 		}
 		args := []any{"error", err}
 		if req != nil {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
+	"slices"
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/modules"
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/middleware/messenger"
 	"github.com/protoo-go/protoo/middleware/presence"
@@ -11,48 +14,72 @@ import (
 )
 
 // A builder makes the handler of an entry of the configuration's middleware.
-type builder func(*core.App, *config.Middleware) (core.Handler, error)
+type builder func(*stack, *config.Middleware) (core.Handler, error)
+
+// stack is what is being built.
+type stack struct {
+	app       *core.App
+	modules   *modules.Set
+	listeners []*modules.Module // that decide about connections, the first one first
+}
 
 // builders are the kinds of middleware that this program has, by the name under which they are used.
 var builders = map[string]builder{
-	"messenger": func(app *core.App, m *config.Middleware) (core.Handler, error) {
-		return messenger.New(app, m.Messenger).Handle, nil
+	"messenger": func(s *stack, m *config.Middleware) (core.Handler, error) {
+		return messenger.New(s.app, m.Messenger).Handle, nil
 	},
-	"sessions": func(app *core.App, m *config.Middleware) (core.Handler, error) {
-		return sessions.New(app, m.Sessions).Handle, nil
+	"sessions": func(s *stack, m *config.Middleware) (core.Handler, error) {
+		return sessions.New(s.app, m.Sessions).Handle, nil
 	},
-	"presence": func(app *core.App, m *config.Middleware) (core.Handler, error) {
-		return presence.New(app, m.Presence).Handle, nil
+	"presence": func(s *stack, m *config.Middleware) (core.Handler, error) {
+		return presence.New(s.app, m.Presence).Handle, nil
 	},
-	"echo": func(*core.App, *config.Middleware) (core.Handler, error) { return echo, nil },
+	"echo": func(*stack, *config.Middleware) (core.Handler, error) { return echo, nil },
+	"wasm": func(s *stack, m *config.Middleware) (core.Handler, error) {
+		module, err := s.modules.Load(m)
+		if err != nil {
+			return nil, err
+		}
+		if m.Wasm.Connect {
+			s.listeners = append(s.listeners, module)
+		}
+		return module.Handle, nil
+	},
 }
 
 // echo answers a request with its own data.
 func echo(req *core.Request, _ core.Next) error { return req.Reply(200, "OK", req.Data()) }
 
-// mount builds the stack in the order of the configuration.
-func mount(app *core.App, stack []*config.Middleware) error {
-	for i, m := range stack {
-		h, err := builders[m.Use](app, m)
-		if err != nil {
-			return fmt.Errorf("middleware[%d]: %s at %s: %w", i, m.Use, m.Path, err)
-		}
-		app.Use(m.Path, h)
-	}
-	return nil
-}
-
-// verifyMiddleware finds entries that cannot be built.
-func verifyMiddleware(cfg *config.Config) config.Mistakes {
+// mount builds the stack in the order of the configuration. What cannot be built is a mistake in that.
+func (s *stack) mount(entries []*config.Middleware) config.Mistakes {
 	var mistakes config.Mistakes
-	for i, m := range cfg.Middleware {
-		if builders[m.Use] == nil {
-			mistakes = append(mistakes, config.Mistake{
-				Origin:  m.Origin,
-				Key:     fmt.Sprintf("middleware[%d]", i),
-				Problem: m.Use + " is not built in yet",
-			})
+	for i, m := range entries {
+		h, err := builders[m.Use](s, m)
+		if err != nil {
+			mistakes = append(mistakes, config.Mistake{Origin: m.Origin, Key: fmt.Sprintf("middleware[%d]", i), Problem: err.Error()})
+			continue
 		}
+		s.app.Use(m.Path, h)
 	}
 	return mistakes
+}
+
+// accept puts the modules that decide about connections in front of who does so otherwise.
+func (s *stack) accept(behind core.Accept) core.Accept {
+	for _, m := range slices.Backward(s.listeners) {
+		behind = m.Accept(behind)
+	}
+	return behind
+}
+
+// verifyMiddleware finds entries that cannot be built, by building them. They serve nobody.
+func verifyMiddleware(cfg *config.Config) config.Mistakes {
+	app := core.New(core.Options{})
+	defer func() { _ = app.Close(true) }() // has no transports
+	set, err := modules.New(cfg, app, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return config.Mistakes{cfg.Mistake("wasm.cache", err.Error())}
+	}
+	defer set.Close()
+	return (&stack{app: app, modules: set}).mount(cfg.Middleware)
 }

@@ -15,7 +15,7 @@ import (
 // the process, as it does when the terminal is closed.
 func (s *server) hangups() chan os.Signal {
 	c := make(chan os.Signal, 1)
-	if _, files := s.source.(*certificate.Files); files || s.cfg.File != "" {
+	if _, files := s.source.(*certificate.Files); files || s.cfg.File != "" || s.modules.Len() > 0 {
 		signal.Notify(c, syscall.SIGHUP)
 	}
 	return c
@@ -35,6 +35,7 @@ func (s *server) reload(load func() (*config.Config, error)) {
 		}
 	}
 	applied, restart := s.cfg.Apply(next)
+	s.modules.Reload(s.cfg.Wasms())
 	setLevel(s.level, s.cfg)
 	setGCPercent(s.cfg.Memory.GCPercent)
 	s.app.Set(core.SettingGracePeriod, s.cfg.Core.GracePeriod)

@@ -21,6 +21,9 @@ believed, which is for development only. They reach each other on these paths:
   /presence               presence requests tell who of some users is online
   /echo                   any request is answered with its own data
 
+WebAssembly modules stand in front of these, or where the file puts them: --wasm /rooms=limiter.wasm,kv mounts one that may
+use the store; "connect" behind the file lets it decide who may connect.
+
 Every setting is a key of the file, a variable PROTOO_KEY of the environment, and a flag --key, each overriding the one
 before. The flags below are the usual ones; "protoo-edge print --defaults" explains all settings.
 
@@ -49,6 +52,7 @@ func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	if err != nil {
 		return err
 	}
+	defer s.modules.Close()
 	addrs, err := s.listen()
 	if err != nil {
 		return err
@@ -59,6 +63,9 @@ func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	}
 	hangups := s.hangups()
 	defer signal.Stop(hangups)
+	if s.modules.Len() > 0 {
+		s.modules.Watch(cfg.Wasm.CheckInterval)
+	}
 	s.announce(std.out, addrs)
 	return s.run(ctx, hangups, load)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/certificate"
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/modules"
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/transports/websocket"
 	"github.com/protoo-go/protoo/transports/webtransport"
@@ -31,7 +32,10 @@ type server struct {
 	source certificate.Source   // nil without TLS and WebTransport
 	wt     *webtransport.Server // nil without WebTransport
 	http   *http.Server
-	failed chan error // from listeners
+
+	modules  *modules.Set
+	internal *http.Server // for operators
+	failed   chan error   // from listeners
 
 	altPort atomic.Int32 // that browsers are told to find HTTP/3 at, 0 for none
 }
@@ -42,12 +46,18 @@ func newServer(cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*ser
 		return nil, err
 	}
 	app := core.New(cfg.Core)
-	if err := mount(app, cfg.Middleware); err != nil {
+	set, err := modules.New(cfg, app, log)
+	if err != nil {
 		return nil, err
 	}
+	built := &stack{app: app, modules: set}
+	if mistakes := built.mount(cfg.Middleware); len(mistakes) > 0 {
+		set.Close()
+		return nil, mistakes
+	}
 	logEvents(app, log)
-	s := &server{cfg: cfg, log: log, level: level, app: app, source: source, failed: make(chan error, 2)}
-	accept := logRefusals(newAccept(cfg), log)
+	s := &server{cfg: cfg, log: log, level: level, app: app, source: source, failed: make(chan error, 3), modules: set}
+	accept := logRefusals(built.accept(newAccept(cfg)), log)
 	ws := websocket.New(app, accept, cfg.WebSocket)
 	app.Attach(ws)
 	var hashes func() ([][sha256.Size]byte, error)
@@ -65,7 +75,15 @@ func newServer(cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*ser
 	if acme, ok := source.(*certificate.ACME); ok {
 		handler = acme.Handler(handler)
 	}
-	s.http = &http.Server{
+	s.http, s.internal = newHTTP(cfg, handler, log), newHTTP(cfg, newInternal(set), log)
+	if source != nil {
+		s.http.TLSConfig = newTLS(cfg, source)
+	}
+	return s, nil
+}
+
+func newHTTP(cfg *config.Config, handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: cfg.HTTP.ReadHeaderTimeout,
 		ReadTimeout:       cfg.HTTP.ReadTimeout,
@@ -74,14 +92,10 @@ func newServer(cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*ser
 		MaxHeaderBytes:    cfg.HTTP.MaxHeader,
 		ErrorLog:          httpLog(log),
 	}
-	if source != nil {
-		s.http.TLSConfig = newTLS(cfg, source)
-	}
-	return s, nil
 }
 
 // addresses are where a server listens; nil where it does not.
-type addresses struct{ plain, tls, udp net.Addr }
+type addresses struct{ plain, tls, udp, internal net.Addr }
 
 // listen opens the listeners and begins to serve them. None is served before all are open.
 func (s *server) listen() (addresses, error) {
@@ -97,6 +111,15 @@ func (s *server) listen() (addresses, error) {
 		}
 		return at, err
 	}
+	internal, err := s.open("internal.addr", s.cfg.Internal.Addr)
+	if err != nil {
+		for _, l := range []net.Listener{plain, secure} {
+			if l != nil {
+				_ = l.Close()
+			}
+		}
+		return at, err
+	}
 	if plain != nil {
 		at.plain = plain.Addr()
 		go func() { s.failed <- s.http.Serve(plain) }()
@@ -104,6 +127,10 @@ func (s *server) listen() (addresses, error) {
 	if secure != nil {
 		at.tls = secure.Addr()
 		go func() { s.failed <- s.http.ServeTLS(secure, "", "") }()
+	}
+	if internal != nil {
+		at.internal = internal.Addr()
+		go func() { s.failed <- s.internal.Serve(internal) }()
 	}
 	at.udp = s.listenUDP(at)
 	return at, nil
@@ -141,6 +168,9 @@ func (s *server) announce(out io.Writer, at addresses) {
 			fmt.Fprintf(out, "self-made certificate, SHA-256 %s\n", base64.StdEncoding.EncodeToString(hashes[0][:]))
 		}
 	}
+	if at.internal != nil {
+		fmt.Fprintf(out, "for operators: http://%s/modules\n", at.internal)
+	}
 	if s.cfg.Identity.Type == "development" {
 		fmt.Fprintln(out, "development identity: clients are whoever they say they are; not for networks with strangers")
 	}
@@ -168,6 +198,7 @@ func (s *server) shutDown() error {
 	closed := make(chan error, 1)
 	go func() { closed <- s.app.Close(true) }()
 	err := s.http.Shutdown(ctx)
+	_ = s.internal.Close() // what operators ask is answered at once
 	if err == nil {
 		select {
 		case err = <-closed:

@@ -32,6 +32,8 @@ func (s *settings) flags(command string) *pflag.FlagSet {
 			flag.NoOptDefVal = "true"
 		}
 	}
+	f.Var(&moduleFlag{&s.given}, config.ModuleFlag, "Mount the WebAssembly module of this file in front of the other middleware. "+
+		"What follows the file and a comma are grants. It can be given several times.")
 	return f
 }
 
@@ -65,3 +67,14 @@ func (f *settingFlag) Set(text string) error {
 
 func (f *settingFlag) String() string { return f.setting.Text() }
 func (f *settingFlag) Type() string   { return f.setting.Kind() }
+
+// moduleFlag collects the modules that were given.
+type moduleFlag struct{ given *[]config.Flag }
+
+func (f *moduleFlag) Set(text string) error {
+	*f.given = append(*f.given, config.Flag{Name: config.ModuleFlag, Text: text})
+	return nil
+}
+
+func (f *moduleFlag) String() string { return "" }
+func (f *moduleFlag) Type() string   { return "PATH=FILE" }

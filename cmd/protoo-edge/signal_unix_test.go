@@ -18,7 +18,9 @@ import (
 
 	"github.com/protoo-go/protoo/client"
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/certificate/certtest"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/modules/moduletest"
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/wasmhost"
 )
 
 // startProcess starts a server that can be sent signals.
@@ -169,6 +171,41 @@ func TestReload(t *testing.T) {
 	case err := <-lost:
 		t.Errorf("the client was disconnected: %v", err)
 	default:
+	}
+}
+
+// TestReloadModules changes what modules may do, and where one is.
+func TestReloadModules(t *testing.T) {
+	dir := t.TempDir()
+	picky := moduletest.Replier("picky")
+	picky.Manifest.Capabilities = []wasmhost.Capability{wasmhost.Log}
+	picky.Log = "here"
+	writeModule(t, dir, "picky.wasm", picky)
+	writeModule(t, dir, "other.wasm", moduletest.Replier("other"))
+	write := func(entry string) string {
+		return writeFile(t, dir, "edge.yaml", "middleware:\n- {use: echo}\n- {use: wasm, "+entry+"}\n")
+	}
+	cmd, e := startProcess(t, "--config", write("path: /ask, file: picky.wasm, grants: [log]"), "--wasm-check-interval", "1h")
+	c := e.connect(t, "alice", "1", client.Options{})
+	for _, tt := range []struct{ entry, log, answer string }{
+		{"path: /ask, file: picky.wasm, grants: [log], settings: {a: 1}, limits: {fuel: 4000000}",
+			`msg="module reloaded" module=replier version=picky`, "200 picky"},
+		{"path: /ask, file: picky.wasm", `picky.wasm: it asks for log, which is not granted"`, "200 picky"},
+		{"path: /ask, file: picky.wasm, grants: [log], sha256: " + strings.Repeat("0", 64), `picky.wasm: sha256 is`, "200 picky"},
+		{"path: /ask, file: other.wasm, grants: [log]", `msg="module reloaded" module=replier version=other`, "200 other"},
+		{"path: /asked, file: picky.wasm, grants: [log]", `msg="a restart is needed for the rest" settings=[middleware]`, "200 other"},
+	} {
+		write(tt.entry)
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		e.waitForLog(t, tt.log)
+		if got := ask(t, c, "/ask"); got != tt.answer {
+			t.Errorf("%s: got %s, want %s", tt.entry, got, tt.answer)
+		}
+	}
+	if !strings.Contains(e.log.String(), `msg="configuration reloaded" applied=[middleware]`) {
+		t.Errorf("the log is\n%s", e.log.String())
 	}
 }
 

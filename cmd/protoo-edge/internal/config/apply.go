@@ -7,7 +7,7 @@ type Change struct {
 }
 
 // Apply takes from next what is Live, and returns what has changed, and what has not because that needs a
-// restart. What needs one is returned again by every later call, for as long as it differs.
+// restart. Of the middleware, what modules are and may is as if it were Live; where they are mounted is not. What needs one is returned again by every later call, for as long as it differs.
 func (c *Config) Apply(next *Config) (applied, restart []Change) {
 	for i, s := range c.settings {
 		to := next.settings[i]
@@ -18,6 +18,12 @@ func (c *Config) Apply(next *Config) (applied, restart []Change) {
 		change := Change{Key: s.Key}
 		if s.setNode == nil {
 			change.From, change.To = s.Text(), to.Text()
+		}
+		if s.Key == "middleware" && sameMounts(c.Middleware, next.Middleware) {
+			c.Middleware = next.Middleware
+			s.Origin = to.Origin
+			applied = append(applied, change)
+			continue
 		}
 		// A file can be replaced by another. Whether there is one decides about more than that.
 		if !s.Live || s.isPath && (s.show() == "" || to.show() == "") {

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 )
 
 // Mistake returns a mistake about the value of a setting.
@@ -51,6 +52,9 @@ func (c *Config) check() Mistakes {
 		if (t.ACME.KeyID == "") != (t.ACME.Key == "") {
 			wrong("tls.acme.eab_key_id", "and tls.acme.eab_key go together; one of them is not set")
 		}
+	}
+	if c.Identity.Type == "wasm" && !slices.ContainsFunc(c.Middleware, func(m *Middleware) bool { return m.Wasm.Connect }) {
+		wrong("identity.type", "is wasm, but no module decides who may connect; one in middleware needs connect: true")
 	}
 	if c.Env == Production {
 		mistakes = append(mistakes, c.checkProduction()...)

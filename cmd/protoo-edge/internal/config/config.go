@@ -52,6 +52,15 @@ type Config struct {
 
 	Middleware []*Middleware
 
+	// Wasm is what the WebAssembly modules among the middleware have in common.
+	Wasm struct {
+		Cache         string   // a directory for compiled modules, "" to keep them in memory
+		PublicKeys    []string // Ed25519, in base64; one of them has to have signed each module, if there are any
+		CheckInterval time.Duration
+	}
+
+	Internal struct{ Addr string } // host:port for operators, "" when it is off
+
 	Memory struct {
 		GCPercent       int
 		ReleaseWhenIdle bool

@@ -17,7 +17,7 @@ type Sources struct {
 	Flags   []Flag   // as they came on the command line
 }
 
-// A Flag is a setting on the command line.
+// A Flag is a setting on the command line, or one of the modules that [ModuleFlag] mounts.
 type Flag struct{ Name, Text string }
 
 // Load reads a configuration. Whatever is wrong with it is in the error, which is of type Mistakes unless the
@@ -110,11 +110,25 @@ func (c *Config) readFlags(flags []Flag) Mistakes {
 	for _, s := range c.settings {
 		known[s.Flag()] = s
 	}
+	var modules []*Middleware
 	for _, f := range flags {
 		from := Origin{Flag: f.Name}
+		if f.Name == ModuleFlag {
+			m, problem := parseModule(f.Text)
+			if problem != "" {
+				mistakes = append(mistakes, Mistake{from, "middleware", problem})
+			}
+			m.Origin = from
+			modules = append(modules, m)
+			continue
+		}
 		if problem := known[f.Name].set(f.Text, from); problem != "" {
 			mistakes = append(mistakes, Mistake{from, known[f.Name].Key, problem})
 		}
+	}
+	if len(modules) > 0 {
+		c.Middleware = append(modules, c.Middleware...)
+		c.find("middleware").Origin = Origin{Flag: ModuleFlag}
 	}
 	return mistakes
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/spelling"
 	"github.com/protoo-go/protoo/middleware/messenger"
@@ -34,10 +35,15 @@ type Wasm struct {
 	Limits   WasmLimits
 	Settings json.RawMessage // an object for the module, nil if there is none
 	OnError  string          // "fail" or "skip"
+	Connect  bool            // it is asked who may connect
 }
 
 // WasmLimits bounds a module: sizes in bytes, fuel in instructions for one event, and for the initialization.
-type WasmLimits struct{ Memory, Fuel, InitFuel, Frame, File int }
+type WasmLimits struct {
+	Memory, Fuel, InitFuel, Frame, File int
+	Instances                           int // that exist at a time
+	PendingTimeout                      time.Duration
+}
 
 // uses are the kinds of middleware, and what can be chosen about each.
 var uses = []struct {
@@ -72,11 +78,14 @@ var uses = []struct {
 			{Key: "file", value: checked(file(&w.File, "a file with a WebAssembly module"), func(s string) bool { return s != "" })},
 			{Key: "sha256", value: checked(text(&w.SHA256, "", "64 hexadecimal digits"), isSHA256)},
 			{Key: "grants", value: list(&w.Grants, "capabilities: "+strings.Join(Capabilities, ", "), isCapability)},
+			{Key: "connect", value: toggle(&w.Connect, false)},
 			{Key: "limits.memory", value: size(&w.Limits.Memory, 0, 64<<10, 1<<30)},
 			{Key: "limits.fuel", value: number(&w.Limits.Fuel, 0, 1, maxFuel)},
 			{Key: "limits.init_fuel", value: number(&w.Limits.InitFuel, 0, 1, maxFuel)},
 			{Key: "limits.frame", value: size(&w.Limits.Frame, 0, 1<<10, 16*mebibyte)},
 			{Key: "limits.file", value: size(&w.Limits.File, 0, 1<<10, 256*mebibyte)},
+			{Key: "limits.instances", value: number(&w.Limits.Instances, 0, 1, 1024)},
+			{Key: "limits.pending_timeout", value: duration(&w.Limits.PendingTimeout, 0, time.Millisecond)},
 			{Key: "settings", value: object(&w.Settings)},
 			{Key: "on_error", value: choice(&w.OnError, "fail", "skip")},
 		}
@@ -127,6 +136,59 @@ func (m *Middleware) chosen() []*Setting {
 		}
 	}
 	return chosen
+}
+
+// Equal tells whether two entries say the same.
+func (m *Middleware) Equal(other *Middleware) bool {
+	return m.Use == other.Use && slices.EqualFunc(m.settings, other.settings, func(a, b *Setting) bool { return a.show() == b.show() })
+}
+
+// sameMounts tells whether two stacks differ at most in what their modules are and may.
+func sameMounts(a, b []*Middleware) bool {
+	return slices.EqualFunc(a, b, func(a, b *Middleware) bool {
+		if a.Use == "wasm" && b.Use == "wasm" {
+			return a.Path == b.Path && a.Wasm.Connect == b.Wasm.Connect
+		}
+		return a.Equal(b)
+	})
+}
+
+// Wasms returns the entries of the stack that are WebAssembly modules.
+func (c *Config) Wasms() []*Middleware {
+	return slices.DeleteFunc(slices.Clone(c.Middleware), func(m *Middleware) bool { return m.Use != "wasm" })
+}
+
+// ModuleFlag is the flag that mounts a module in front of the rest of the stack. It can be given several times.
+const ModuleFlag = "wasm"
+
+// ModuleFlagSyntax is what stands behind it: [parseModule] reads that.
+const ModuleFlagSyntax = "PATH=FILE[,GRANT...]"
+
+// parseModule reads an entry as it is on the command line. What follows the file are capabilities, or "connect". It returns
+// what is wrong with the text, or "".
+func parseModule(text string) (m *Middleware, problem string) {
+	m = newMiddleware("wasm")
+	path, rest, ok := strings.Cut(text, "=")
+	file, grants, _ := strings.Cut(rest, ",")
+	if !ok || file == "" {
+		return m, "expected " + ModuleFlagSyntax + ", such as /rooms=limiter.wasm,kv,log, got " + quote(text)
+	}
+	var capabilities []string
+	for grant := range strings.SplitSeq(grants, ",") {
+		switch {
+		case grant == "connect":
+			m.Wasm.Connect = true
+		case grant != "":
+			capabilities = append(capabilities, grant)
+		}
+	}
+	values := []struct{ key, text string }{{"path", path}, {"file", file}, {"grants", strings.Join(capabilities, ",")}}
+	for _, v := range values {
+		if problem := find(m.settings, v.key).set(v.text, Origin{}); problem != "" {
+			return m, v.key + ": " + problem
+		}
+	}
+	return m, ""
 }
 
 // stack is the list of middleware, by default each of the built-in ones at its usual path.

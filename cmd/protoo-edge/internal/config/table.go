@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/ed25519"
 	"encoding/base64"
 	"math"
 	"net/mail"
@@ -24,8 +25,9 @@ Listen here without encryption. Port 0 is any free one.`},
 Serve the page at / on which people message and call each other.`},
 		{Key: "grace", value: duration(&c.Core.GracePeriod, 2*time.Second, 0), Live: true, Common: true, Doc: `
 How long a client that lost its connection may take to come back before it is offline.`},
-		{Key: "identity.type", value: choice(&c.Identity.Type, "development"), Doc: `
-How clients say who they are. "development" believes what they put into ?username=&uuid=.`},
+		{Key: "identity.type", value: choice(&c.Identity.Type, "development", "wasm"), Doc: `
+How clients say who they are. "development" believes what they put into ?username=&uuid=. Modules with connect: true are
+asked first, whatever it is; "wasm" refuses those about whom no module decides.`},
 
 		{Key: "log.level", value: choice(&c.Log.Level, "info", "debug", "warn", "error"), Live: true, Common: true, Doc: `
 Log what is of this level or above. debug shows connections.`},
@@ -152,6 +154,17 @@ Whether /users/ and /users differ.`},
 		{Key: "middleware", value: c.stack(), Doc: `
 What requests run through, in this order. Without this list it is what is shown here; with it, what the list says.`},
 
+		{Key: "wasm.cache", value: file(&c.Wasm.Cache, "a directory"), Doc: `
+The directory in which compiled modules are kept, so that a start need not compile them. Nobody else may be able to write to
+it: what is in it is run. Without it they are kept in memory.`},
+		{Key: "wasm.public_keys", value: list(&c.Wasm.PublicKeys, "Ed25519 public keys, each of 32 bytes in base64", isPublicKey), Doc: `
+One of these Ed25519 keys has to have signed each module. Without any, modules need not be signed.`},
+		{Key: "wasm.check_interval", value: duration(&c.Wasm.CheckInterval, time.Second, 10*time.Millisecond), Doc: `
+How often the files of modules are looked at. One that has changed, and then not for this long, is loaded again.`},
+
+		{Key: "internal.addr", value: address(&c.Internal.Addr, ""), Doc: `
+Serve what is for operators here, over plain HTTP and to whoever can connect: /modules tells how the WebAssembly modules are.`},
+
 		{Key: "memory.gc_percent", value: number(&c.Memory.GCPercent, 400, 10, 10000), Live: true, Doc: `
 How much garbage there may be, in percent of what lives, before it is collected. GOGC in the environment wins.`},
 		{Key: "memory.release_when_idle", value: toggle(&c.Memory.ReleaseWhenIdle, true), Doc: `
@@ -195,6 +208,11 @@ func isHTTPS(s string) bool {
 func isBase64URL(s string) bool {
 	_, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(s, "="))
 	return err == nil
+}
+
+func isPublicKey(s string) bool {
+	key, err := base64.StdEncoding.DecodeString(s)
+	return err == nil && len(key) == ed25519.PublicKeySize
 }
 
 // maxFuel bounds what a module may be given for an event.
