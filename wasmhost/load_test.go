@@ -1,6 +1,7 @@
 package wasmhost
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -109,6 +110,17 @@ func TestLoadRefuses(t *testing.T) {
 }
 
 // The metering must not make a module valid that was not: here one that names a global it does not have.
+// TestStartSection has the start function call the host, and use more fuel than its first share.
+func TestStartSection(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest).can(Log)}
+	hello := g.put([]byte("hello"))
+	fill := bytes.Repeat(seq(num(32768), num(0), num(4096), memoryFill), 400)
+	g.section = seq(fill, num(1), num(hello), num(5), g.call("log"))
+	r.load(g)
+	r.log.want(t, "log 1 hello")
+}
+
 func TestLoadValidatesTheOriginal(t *testing.T) {
 	g := &guest{manifest: manifest(EventRequest)}
 	g.on = seq(num64(1<<40), []byte{0x24, 0}) // global.set 0
