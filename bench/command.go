@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -132,6 +133,9 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			}
 		}
 		return nil
+	}
+	if info, err := os.Stat(filepath.Dir(*out)); err != nil || !info.IsDir() || strings.HasSuffix(*out, "/") {
+		return fmt.Errorf("-o %s: expected a file's name, in a folder that exists", *out) // before a minute has been lost
 	}
 	if o.Program, err = target.Program(serverCommand); err != nil {
 		return err
