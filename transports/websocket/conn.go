@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"sync"
@@ -10,6 +11,8 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/keeper"
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // A Conn is one WebSocket connection. It implements [core.Conn].
@@ -29,9 +32,9 @@ type Conn struct {
 	partial atomic.Uint32
 
 	mu       sync.Mutex
-	socket   socket  // nil until the handshake is over; what is sent before waits in out
-	out      *buffer // frames to be written, nil when there are none
-	written  int     // bytes at the front of out that have been
+	socket   socket       // nil until the handshake is over; what is sent before waits in out
+	out      *wire.Buffer // frames to be written, nil when there are none
+	written  int          // bytes at the front of out that have been
 	state    state
 	corked   bool // the reading goroutine will flush when it has handled what it has read
 	paused   bool // reading, by the link
@@ -40,8 +43,8 @@ type Conn struct {
 	reported bool // to the link, that the connection has ended
 	expiry   *time.Timer
 
-	place place  // of the keeper
-	from  *guest // of the gate
+	place keeper.Place // of the keeper
+	from  *guest       // of the gate
 }
 
 type state uint8
@@ -85,14 +88,14 @@ func (c *Conn) send(op ws.OpCode, payload []byte) error {
 		return core.ErrSlow
 	}
 	if d := c.dec.deflate; d != nil && op == ws.OpText && len(payload) >= d.threshold {
-		small := getBuffer()
-		defer small.put()
+		small := wire.GetBuffer()
+		defer small.Put()
 		d.compress(small, payload)
-		op, payload = op|rsv1, small.b
+		op, payload = op|rsv1, small.B
 	}
 	c.borrow()
-	c.out.b = appendFrame(c.out.b, op, payload, c.config.client)
-	if !c.corked || len(c.out.b) >= corkSize {
+	c.out.B = appendFrame(c.out.B, op, payload, c.config.client)
+	if !c.corked || len(c.out.B) >= corkSize {
 		c.flush()
 	}
 	return nil
@@ -115,7 +118,7 @@ func (c *Conn) queued() int {
 		n = c.socket.backlog()
 	}
 	if c.out != nil {
-		n += len(c.out.b) - c.written
+		n += len(c.out.B) - c.written
 	}
 	return n
 }
@@ -129,7 +132,7 @@ func (c *Conn) flush() {
 
 func (c *Conn) borrow() {
 	if c.out == nil {
-		c.out, c.written = getBuffer(), 0
+		c.out, c.written = wire.GetBuffer(), 0
 	}
 }
 
@@ -149,7 +152,7 @@ func (c *Conn) close(code int, reason string, linkCode int, linkReason string) {
 	}
 	c.state = closing
 	c.borrow()
-	c.out.b = appendClose(c.out.b, code, reason, c.config.client)
+	c.out.B = appendClose(c.out.B, code, reason, c.config.client)
 	c.flush()
 	if c.paused && c.state == closing {
 		c.paused = false
@@ -188,7 +191,7 @@ func (c *Conn) end() {
 		c.socket.drop()
 	}
 	if c.out != nil {
-		c.out.put()
+		c.out.Put()
 		c.out = nil
 	}
 	if c.expiry != nil {
@@ -197,10 +200,15 @@ func (c *Conn) end() {
 	c.report(core.CloseAbnormal, "connection lost")
 }
 
+// newKeeper returns what pings the connections, every 25 s by default.
+func newKeeper(interval, patience time.Duration) *keeper.Keeper[Conn] {
+	return keeper.New(cmp.Or(interval, 25*time.Second), patience, (*Conn).check, func(c *Conn) *keeper.Place { return &c.place })
+}
+
 func newConn(config *config) *Conn {
 	c := &Conn{config: config}
 	c.dec.limit, c.dec.masked = config.maxMessage, !config.client
-	config.keeper.add(c)
+	config.keeper.Add(c)
 	return c
 }
 
@@ -209,7 +217,7 @@ func (c *Conn) gone() {
 	if c.config.gate != nil {
 		c.config.gate.leave(c.from)
 	}
-	c.config.keeper.remove(c)
+	c.config.keeper.Remove(c)
 }
 
 // connect brings the connection's peer online, and reports whether it could.
@@ -338,7 +346,7 @@ func (c *Conn) rest() {
 	since := uint32(0)
 	if c.dec.incomplete() {
 		if since = c.partial.Load(); since == 0 {
-			since = c.config.keeper.now()
+			since = c.config.keeper.Now()
 		}
 	}
 	if c.partial.Load() != since {
@@ -359,7 +367,7 @@ func (c *Conn) pong(payload []byte) {
 
 // closedByPeer answers a close frame with one of the same code.
 func (c *Conn) closedByPeer(payload []byte) {
-	code, reason, err := parseClose(payload)
+	code, reason, err := wire.ParseClose(payload)
 	if err != nil {
 		c.violated(err)
 		return
@@ -374,7 +382,7 @@ func (c *Conn) closedByPeer(payload []byte) {
 // understood, but it is read until it ends: closing a socket with unread bytes would reset the connection,
 // and the other side could not read why.
 func (c *Conn) violated(err error) {
-	code, reason := closeOf(err)
+	code, reason := wire.CloseOf(err)
 	c.deaf = true
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -389,7 +397,7 @@ func (c *Conn) check(now uint32) {
 	if c.state != open {
 		return
 	}
-	if since := c.partial.Load(); since != 0 && now-since > c.config.keeper.patience {
+	if since := c.partial.Load(); since != 0 && now-since > c.config.keeper.Patience {
 		c.close(core.ClosePolicy, "message took too long", core.ClosePolicy, "message took too long")
 		return
 	}

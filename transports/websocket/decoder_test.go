@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // testLimit is the longest message of the decoders here.
@@ -36,7 +38,7 @@ func decode(d *decoder, stream []byte, cut func(left int) int) (r outcome) {
 		for len(piece) > 0 {
 			f, rest, err := d.next(piece)
 			if err != nil {
-				r.code, _ = closeOf(err)
+				r.code, _ = wire.CloseOf(err)
 				return r
 			}
 			if f.op != 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // Compression turns permessage-deflate (RFC 7692) on for clients that offer it. It
@@ -131,7 +132,7 @@ var tail = []byte{0, 0, 0xff, 0xff}
 var inflateTail = append(append([]byte(nil), tail...), 1, 0, 0, 0xff, 0xff)
 
 // compress appends a compressed message to dst.
-func (d *deflate) compress(dst *buffer, msg []byte) {
+func (d *deflate) compress(dst *wire.Buffer, msg []byte) {
 	if d.window < largestWindow {
 		c := borrowWindowed(d.window)
 		c.Reset(dst)
@@ -145,7 +146,7 @@ func (d *deflate) compress(dst *buffer, msg []byte) {
 	if d.keepSent {
 		d.sent = remember(d.sent, msg, sentHistory)
 	}
-	dst.b = bytes.TrimSuffix(dst.b, tail)
+	dst.B = bytes.TrimSuffix(dst.B, tail)
 }
 
 // windowed keeps compressors for windows of 2^8 to 2^14 bytes.
@@ -216,7 +217,7 @@ func (d *deflate) inflate(dst, payload []byte, limit int) ([]byte, error) {
 	history := d.received
 	for streams := 1; ; streams++ {
 		if err := i.flate.(flate.Resetter).Reset(i.input, history); err != nil {
-			return dst, breach(core.CloseInternalError, "decompressor: %v", err)
+			return dst, wire.Breach(core.CloseInternalError, "decompressor: %v", err)
 		}
 		var err error
 		if dst, err = i.read(dst, limit); err != nil {
@@ -241,7 +242,7 @@ func (d *deflate) inflate(dst, payload []byte, limit int) ([]byte, error) {
 	return dst, nil
 }
 
-var errCompressed = breach(core.CloseInvalidData, "malformed compressed data")
+var errCompressed = wire.Breach(core.CloseInvalidData, "malformed compressed data")
 
 // read appends what the decompressor has, up to the end of its stream.
 func (i *inflater) read(dst []byte, limit int) ([]byte, error) {
@@ -253,7 +254,7 @@ func (i *inflater) read(dst []byte, limit int) ([]byte, error) {
 		dst = dst[:len(dst)+n]
 		switch {
 		case len(dst) > limit:
-			return dst, breach(core.CloseTooBig, "message of more than %d bytes", limit)
+			return dst, wire.Breach(core.CloseTooBig, "message of more than %d bytes", limit)
 		case err == io.EOF:
 			return dst, nil
 		case err != nil:

@@ -12,13 +12,14 @@ import (
 	"testing"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // compressed is compress into memory of its own.
 func (d *deflate) compressed(msg []byte) []byte {
-	var b buffer
+	var b wire.Buffer
 	d.compress(&b, msg)
-	return b.b
+	return b.B
 }
 
 // codeOf returns the close code of an error, 0 if there is none.
@@ -26,7 +27,7 @@ func codeOf(err error) int {
 	if err == nil {
 		return 0
 	}
-	code, _ := closeOf(err)
+	code, _ := wire.CloseOf(err)
 	return code
 }
 
@@ -217,13 +218,13 @@ func TestDeflateBomb(t *testing.T) {
 	}
 	d := &deflate{window: largestWindow, keepReceived: true}
 	explode := func() {
-		b := getBuffer()
+		b := wire.GetBuffer()
 		var err error
-		b.b, err = d.inflate(b.b, bomb, limit)
+		b.B, err = d.inflate(b.B, bomb, limit)
 		if code := codeOf(err); code != core.CloseTooBig {
 			t.Errorf("got code %d, want 1009", code)
 		}
-		b.put()
+		b.Put()
 	}
 	explode()
 	var before, after runtime.MemStats

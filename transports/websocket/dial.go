@@ -60,7 +60,7 @@ func Dial(ctx context.Context, url string, o DialOptions) (*Conn, error) {
 		maxMessage:   cmp.Or(o.MaxMessage, 64<<10),
 		queueSize:    cmp.Or(o.QueueSize, 1<<20),
 		closeTimeout: 5 * time.Second,
-		keeper:       newKeeper(cmp.Or(o.PingInterval, 25*time.Second), 30*time.Second),
+		keeper:       newKeeper(o.PingInterval, 30*time.Second),
 	})
 	c.addr, _ = netip.ParseAddrPort(conn.RemoteAddr().String())
 	var input []byte
@@ -92,5 +92,5 @@ func (c *Conn) Run(link *core.Link) {
 	}
 	c.mu.Unlock()
 	c.socket.(*stream).run()
-	c.config.keeper.wait() // the reading may have gone on in another goroutine
+	c.config.keeper.Wait() // the reading may have gone on in another goroutine
 }

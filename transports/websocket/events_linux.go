@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // eventSocket is a TCP socket whose reading is driven by epoll: while it is
@@ -160,15 +161,15 @@ func (c *eventSocket) flush() {
 
 // push writes out, of which written bytes have been, and gives it back. It reports false if the socket does not take
 // all of it now.
-func (c *eventSocket) push(out *buffer, written *int) bool {
-	for *written < len(out.b) {
-		n, errno := write(c.fd, out.b[*written:])
+func (c *eventSocket) push(out *wire.Buffer, written *int) bool {
+	for *written < len(out.B) {
+		n, errno := write(c.fd, out.B[*written:])
 		switch errno {
 		case 0:
 			*written += n
 		case unix.EINTR:
 		case unix.EAGAIN:
-			*written = out.compact(*written)
+			*written = out.Compact(*written)
 			c.blocked = true
 			c.watch()
 			return false
@@ -177,7 +178,7 @@ func (c *eventSocket) push(out *buffer, written *int) bool {
 			return false
 		}
 	}
-	out.put()
+	out.Put()
 	return true
 }
 
@@ -192,7 +193,7 @@ func (c *eventSocket) drop() {
 		_ = unix.Shutdown(c.fd, unix.SHUT_RDWR)
 	}
 	if c.secure != nil && c.secure.out != nil {
-		c.secure.out.put()
+		c.secure.out.Put()
 		c.secure.out = nil
 	}
 }
@@ -208,7 +209,7 @@ func (c *eventSocket) backlog() int {
 	if c.secure == nil || c.secure.out == nil {
 		return 0
 	}
-	return len(c.secure.out.b) - c.secure.written
+	return len(c.secure.out.B) - c.secure.written
 }
 
 // ended tells the poller that TLS has come to its end, which epoll cannot.

@@ -3,8 +3,8 @@ package websocket
 // Visit has the keeper visit all connections.
 func (s *Server) Visit() {
 	k := s.plain.keeper
-	for _, c := range k.all() {
-		c.check(k.now())
+	for _, c := range k.All() {
+		c.check(k.Now())
 	}
 }
 
@@ -12,7 +12,13 @@ func (s *Server) Visit() {
 // connections.
 func (s *Server) Expire() {
 	k := s.plain.keeper
-	k.turn.Add(k.patience + 1)
+	for _, c := range k.All() {
+		c.mu.Lock()
+		if c.partial.Load() != 0 {
+			c.partial.Store(k.Now() - k.Patience - 1)
+		}
+		c.mu.Unlock()
+	}
 	s.Visit()
 }
 
@@ -26,7 +32,7 @@ func (s *Server) Inside() (connections, handshakes, addresses int) {
 // Paused counts the connections that are not read.
 func (s *Server) Paused() int {
 	n := 0
-	for _, c := range s.plain.keeper.all() {
+	for _, c := range s.plain.keeper.All() {
 		c.mu.Lock()
 		if c.paused {
 			n++

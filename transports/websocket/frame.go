@@ -2,30 +2,15 @@ package websocket
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
-
-// A violation is what a peer did against RFC 6455, or beyond our limits, with the
-// close code that tells them.
-type violation struct {
-	code   int
-	reason string
-}
-
-func (v *violation) Error() string { return fmt.Sprintf("websocket: %s (%d)", v.reason, v.code) }
-
-func breach(code int, format string, args ...any) error {
-	return &violation{code, fmt.Sprintf(format, args...)}
-}
 
 // frame is a whole message, put together from its fragments, or a control frame. Its
 // opcode is 0, which no whole message has, when there is none yet.
@@ -52,9 +37,9 @@ type decoder struct {
 	length     int // of the frame's payload
 	got        int // of which have come
 
-	collected *buffer // fragments of the message
-	checked   int     // bytes of collected that are known to be valid UTF-8
-	inflated  *buffer
+	collected *wire.Buffer // fragments of the message
+	checked   int          // bytes of collected that are known to be valid UTF-8
+	inflated  *wire.Buffer
 	control   []byte // what has come of a control frame
 }
 
@@ -95,9 +80,9 @@ func (d *decoder) next(data []byte) (f frame, rest []byte, err error) {
 		return frame{}, rest, nil
 	}
 	if d.collected == nil {
-		d.collected = getBuffer()
+		d.collected = wire.GetBuffer()
 	}
-	d.collected.b = append(d.collected.b, chunk...)
+	d.collected.B = append(d.collected.B, chunk...)
 	if d.message == ws.OpText && !d.compressed {
 		if !d.checkText() {
 			return frame{}, rest, errText
@@ -106,20 +91,20 @@ func (d *decoder) next(data []byte) (f frame, rest []byte, err error) {
 	if d.started || !d.fin {
 		return frame{}, rest, nil
 	}
-	return d.finish(d.collected.b, rest)
+	return d.finish(d.collected.B, rest)
 }
 
 func (d *decoder) finish(payload, rest []byte) (frame, []byte, error) {
 	op, text := d.message, payload[d.checked:]
 	d.message, d.checked = 0, 0
 	if d.compressed {
-		d.inflated = getBuffer()
+		d.inflated = wire.GetBuffer()
 		var err error
-		d.inflated.b, err = d.deflate.inflate(d.inflated.b, payload, d.limit)
+		d.inflated.B, err = d.deflate.inflate(d.inflated.B, payload, d.limit)
 		if err != nil {
 			return frame{}, rest, err
 		}
-		payload = d.inflated.b
+		payload = d.inflated.B
 		text = payload
 	}
 	if op == ws.OpText && !utf8.Valid(text) {
@@ -128,13 +113,13 @@ func (d *decoder) finish(payload, rest []byte) (frame, []byte, error) {
 	return frame{op, payload}, rest, nil
 }
 
-var errText = breach(core.CloseInvalidData, "text is not valid UTF-8")
+var errText = wire.Breach(core.CloseInvalidData, "text is not valid UTF-8")
 
 // checkText tells whether what has been collected can still become valid UTF-8: a client need not send
 // the rest of a long message to learn that it cannot. Each byte is looked at once, but for the start of a
 // character whose end is yet to come.
 func (d *decoder) checkText() bool {
-	text := d.collected.b[d.checked:]
+	text := d.collected.B[d.checked:]
 	for i := 1; i < utf8.UTFMax && i <= len(text); i++ {
 		if last := text[len(text)-i:]; utf8.RuneStart(last[0]) {
 			if !utf8.FullRune(last) {
@@ -150,11 +135,11 @@ func (d *decoder) checkText() bool {
 // release gives the last message's memory back.
 func (d *decoder) release() {
 	if d.collected != nil && d.message == 0 {
-		d.collected.put()
+		d.collected.Put()
 		d.collected = nil
 	}
 	if d.inflated != nil {
-		d.inflated.put()
+		d.inflated.Put()
 		d.inflated = nil
 	}
 }
@@ -195,15 +180,15 @@ func (d *decoder) readHeader(data []byte) (rest []byte, err error) {
 	case 126:
 		length = uint64(binary.BigEndian.Uint16(h[2:]))
 		if length < 126 {
-			return rest, breach(core.CloseProtocolError, "length %d is not encoded in the shortest form", length)
+			return rest, wire.Breach(core.CloseProtocolError, "length %d is not encoded in the shortest form", length)
 		}
 	case 127:
 		length = binary.BigEndian.Uint64(h[2:])
 		switch {
 		case length >= 1<<63:
-			return rest, breach(core.CloseProtocolError, "length with the top bit set")
+			return rest, wire.Breach(core.CloseProtocolError, "length with the top bit set")
 		case length < 1<<16:
-			return rest, breach(core.CloseProtocolError, "length %d is not encoded in the shortest form", length)
+			return rest, wire.Breach(core.CloseProtocolError, "length %d is not encoded in the shortest form", length)
 		}
 	}
 	if d.masked {
@@ -219,10 +204,10 @@ func (d *decoder) readHeader(data []byte) (rest []byte, err error) {
 			limit += min(limit>>5+64, math.MaxInt-limit)
 		}
 		if d.collected != nil {
-			limit -= len(d.collected.b)
+			limit -= len(d.collected.B)
 		}
 		if length > uint64(limit) {
-			return rest, breach(core.CloseTooBig, "message of more than %d bytes", d.limit)
+			return rest, wire.Breach(core.CloseTooBig, "message of more than %d bytes", d.limit)
 		}
 	}
 	d.length, d.started = int(length), true
@@ -252,21 +237,21 @@ func (d *decoder) check(h []byte) error {
 	op, fin, length := ws.OpCode(h[0]&0x0f), h[0]&0x80 != 0, h[1]&0x7f
 	switch {
 	case h[0]&rsv23 != 0 || h[0]&rsv1 != 0 && (d.deflate == nil || op.IsControl() || op == ws.OpContinuation):
-		return breach(core.CloseProtocolError, "reserved bits are set that no extension gives a meaning")
+		return wire.Breach(core.CloseProtocolError, "reserved bits are set that no extension gives a meaning")
 	case op.IsReserved():
-		return breach(core.CloseProtocolError, "reserved opcode %#x", byte(op))
+		return wire.Breach(core.CloseProtocolError, "reserved opcode %#x", byte(op))
 	case d.masked && h[1]&0x80 == 0:
-		return breach(core.CloseProtocolError, "client frames must be masked")
+		return wire.Breach(core.CloseProtocolError, "client frames must be masked")
 	case !d.masked && h[1]&0x80 != 0:
-		return breach(core.CloseProtocolError, "server frames must not be masked")
+		return wire.Breach(core.CloseProtocolError, "server frames must not be masked")
 	case op.IsControl() && !fin:
-		return breach(core.CloseProtocolError, "control frames must not be fragmented")
+		return wire.Breach(core.CloseProtocolError, "control frames must not be fragmented")
 	case op.IsControl() && length > ws.MaxControlFramePayloadSize:
-		return breach(core.CloseProtocolError, "control frames have at most %d bytes", ws.MaxControlFramePayloadSize)
+		return wire.Breach(core.CloseProtocolError, "control frames have at most %d bytes", ws.MaxControlFramePayloadSize)
 	case op == ws.OpContinuation && d.message == 0:
-		return breach(core.CloseProtocolError, "continuation without a message to continue")
+		return wire.Breach(core.CloseProtocolError, "continuation without a message to continue")
 	case op.IsData() && op != ws.OpContinuation && d.message != 0:
-		return breach(core.CloseProtocolError, "new message before the last one has ended")
+		return wire.Breach(core.CloseProtocolError, "new message before the last one has ended")
 	}
 	return nil
 }
@@ -303,71 +288,7 @@ func appendFrame(dst []byte, op ws.OpCode, payload []byte, mask bool) []byte {
 	return dst
 }
 
-// parseClose reads the payload of a close frame (RFC 6455, section 5.5.1).
-func parseClose(payload []byte) (code int, reason string, err error) {
-	switch {
-	case len(payload) == 0:
-		return core.CloseNoStatus, "", nil
-	case len(payload) == 1:
-		return 0, "", breach(core.CloseProtocolError, "close frame with half a code")
-	}
-	code = int(binary.BigEndian.Uint16(payload))
-	if !core.ValidCloseCode(code) {
-		return 0, "", breach(core.CloseProtocolError, "close code %d may not be sent", code)
-	}
-	if !utf8.Valid(payload[2:]) {
-		return 0, "", breach(core.CloseInvalidData, "close reason is not valid UTF-8")
-	}
-	return code, string(payload[2:]), nil
-}
-
 func appendClose(dst []byte, code int, reason string, mask bool) []byte {
-	var payload [ws.MaxControlFramePayloadSize]byte
-	if code == core.CloseNoStatus {
-		return appendFrame(dst, ws.OpClose, nil, mask)
-	}
-	binary.BigEndian.PutUint16(payload[:], uint16(code))
-	n := copy(payload[2:], reason)
-	return appendFrame(dst, ws.OpClose, payload[:2+n], mask)
-}
-
-// closeOf returns the code and reason that tell the other side about err.
-func closeOf(err error) (int, string) {
-	if v, ok := errors.AsType[*violation](err); ok {
-		return v.code, v.reason
-	}
-	return core.CloseInternalError, "internal error"
-}
-
-// buffer is memory that connections borrow while they have something to keep.
-type buffer struct{ b []byte }
-
-var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, 1024)} }}
-
-func getBuffer() *buffer {
-	b := buffers.Get().(*buffer)
-	b.b = b.b[:0]
-	return b
-}
-
-// Write appends p. It does not fail.
-func (b *buffer) Write(p []byte) (int, error) {
-	b.b = append(b.b, p...)
-	return len(p), nil
-}
-
-// compact forgets the first done bytes when they are more than half, and returns how many of them are left.
-func (b *buffer) compact(done int) int {
-	if done <= len(b.b)/2 {
-		return done
-	}
-	b.b = b.b[:copy(b.b, b.b[done:])]
-	return 0
-}
-
-func (b *buffer) put() {
-	const tooLarge = 128 << 10 // twice a message of the default limit
-	if cap(b.b) <= tooLarge {
-		buffers.Put(b)
-	}
+	var payload [wire.MaxControl]byte
+	return appendFrame(dst, ws.OpClose, wire.ClosePayload(&payload, code, reason), mask)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/keeper"
 )
 
 // The times of the connections here.
@@ -22,7 +23,7 @@ const (
 	interval     = 25 * time.Second
 	patience     = 30 * time.Second
 	closeTimeout = 5 * time.Second
-	turn         = interval / rounds
+	turn         = interval / keeper.Rounds
 )
 
 // held is a connection, in a bubble, whose client is a pipe.
@@ -338,7 +339,7 @@ func (still) backlog() int { return 0 }
 func TestResumeIsNotSilence(t *testing.T) {
 	s := New(core.New(core.Options{}), nil, Options{})
 	c := newConn(&s.plain)
-	defer c.config.keeper.remove(c)
+	defer c.config.keeper.Remove(c)
 	c.socket = still{c}
 	if !c.pause() {
 		t.Fatal("did not pause")

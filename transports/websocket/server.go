@@ -32,6 +32,7 @@ import (
 
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/transports/internal/admission"
+	"github.com/protoo-go/protoo/transports/internal/keeper"
 )
 
 // Subprotocol is what clients must ask for in Sec-WebSocket-Protocol.
@@ -82,7 +83,7 @@ type config struct {
 	maxMessage   int
 	queueSize    int
 	closeTimeout time.Duration
-	keeper       *keeper
+	keeper       *keeper.Keeper[Conn]
 	gate         *gate // nil for clients
 }
 
@@ -119,7 +120,7 @@ func New(app *core.App, accept core.Accept, o Options) *Server {
 		queueSize:    cmp.Or(o.QueueSize, 1<<20),
 		closeTimeout: cmp.Or(o.CloseTimeout, 5*time.Second),
 		gate:         &s.gate,
-		keeper:       newKeeper(cmp.Or(o.PingInterval, 25*time.Second), cmp.Or(o.MessageTimeout, 30*time.Second)),
+		keeper:       newKeeper(o.PingInterval, cmp.Or(o.MessageTimeout, 30*time.Second)),
 	}
 	s.secure = s.plain
 	s.secure.scheme = "wss"
@@ -329,10 +330,10 @@ func (s *Server) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	k := s.plain.keeper
-	for _, c := range k.all() {
+	for _, c := range k.All() {
 		_ = c.Close(core.CloseGoingAway, "shutting down")
 	}
-	k.wait()
+	k.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pollers != nil {

@@ -88,10 +88,10 @@ func (s *stream) write() {
 	s.mu.Lock()
 	for s.out != nil && s.state != closed {
 		out := s.out
-		s.out, s.taken = nil, len(out.b)
+		s.out, s.taken = nil, len(out.B)
 		s.mu.Unlock()
-		_, err := s.conn.Write(out.b)
-		out.put()
+		_, err := s.conn.Write(out.B)
+		out.Put()
 		s.mu.Lock()
 		s.taken = 0
 		if err != nil {

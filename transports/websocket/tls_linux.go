@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"net"
 	"slices"
+
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // A carrier is a TCP connection that TLS can be driven by events over. Until it is taken over it is what it embeds. From then
@@ -14,11 +16,11 @@ type carrier struct {
 	*net.TCPConn
 	records // where the next byte to be read stands
 
-	tls     *tls.Conn // nil until the connection is taken over
-	in      []byte    // ciphertext for crypto/tls to read
-	out     *buffer   // ciphertext for the network, nil when there is none
-	written int       // bytes at the front of out that have been
-	err     error     // the end of the reading
+	tls     *tls.Conn    // nil until the connection is taken over
+	in      []byte       // ciphertext for crypto/tls to read
+	out     *wire.Buffer // ciphertext for the network, nil when there is none
+	written int          // bytes at the front of out that have been
+	err     error        // the end of the reading
 }
 
 func carry(conn net.Conn) net.Conn {
@@ -53,7 +55,7 @@ func (c *carrier) Write(b []byte) (int, error) {
 		return c.TCPConn.Write(b)
 	}
 	if c.out == nil {
-		c.out, c.written = getBuffer(), 0
+		c.out, c.written = wire.GetBuffer(), 0
 	}
 	return c.out.Write(b)
 }
@@ -124,14 +126,14 @@ func (c *eventSocket) flushSecure() bool {
 // seal encrypts the front of what there is to send. The last is followed by TLS's own
 // goodbye (RFC 8446, section 6.1).
 func (c *eventSocket) seal() error {
-	n := min(len(c.out.b)-c.written, sealSize)
-	_, err := c.secure.tls.Write(c.out.b[c.written:][:n])
+	n := min(len(c.out.B)-c.written, sealSize)
+	_, err := c.secure.tls.Write(c.out.B[c.written:][:n])
 	c.written += n
-	if c.written < len(c.out.b) {
-		c.written = c.out.compact(c.written)
+	if c.written < len(c.out.B) {
+		c.written = c.out.Compact(c.written)
 		return err
 	}
-	c.out.put()
+	c.out.Put()
 	c.out = nil
 	if c.state == closing {
 		_ = c.secure.tls.CloseWrite() // fails only if Write has

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/keeper"
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // raceEnabled tells that the race detector is on, which makes a sync.Pool forget at random.
@@ -69,7 +71,7 @@ func newPiped(t testing.TB, app *core.App, room int) (c *Conn, p *pipe, end func
 		queueSize:    1 << 20,
 		writeTimeout: time.Minute,
 		closeTimeout: time.Minute,
-		keeper:       newKeeper(time.Minute, time.Minute),
+		keeper:       keeper.New(time.Minute, time.Minute, (*Conn).check, (*Conn).kept),
 		counters:     new(counters),
 	})
 	c.addr = netip.MustParseAddrPort("192.0.2.1:1000")
@@ -198,8 +200,8 @@ func TestPost(t *testing.T) {
 	var p post
 	dropped := 0
 	for i := range 100 {
-		b := getBuffer()
-		b.b = append(b.b, byte(i))
+		b := wire.GetBuffer()
+		b.B = append(b.B, byte(i))
 		if p.put(b) {
 			dropped++
 		}
@@ -208,8 +210,8 @@ func TestPost(t *testing.T) {
 		t.Fatalf("%d dropped, %d left", dropped, p.count)
 	}
 	for i := range 32 {
-		if b := p.take(); b.b[0] != byte(68+i) {
-			t.Errorf("got %d, want %d", b.b[0], 68+i)
+		if b := p.take(); b.B[0] != byte(68+i) {
+			t.Errorf("got %d, want %d", b.B[0], 68+i)
 		}
 	}
 	p.discard()

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/keeper"
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // config is what the connections of a server share. A client's has no keeper: nothing but its server can harm it.
@@ -19,7 +21,7 @@ type config struct {
 	writeTimeout time.Duration
 	closeTimeout time.Duration
 	datagrams    bool
-	keeper       *keeper
+	keeper       *keeper.Keeper[Conn]
 	counters     *counters
 }
 
@@ -43,7 +45,7 @@ type Conn struct {
 	mu       sync.Mutex
 	addr     netip.AddrPort // of the other side
 	stream   stream         // nil until the client has opened it; what is sent before waits in out
-	out      *buffer        // frames to be written, nil when there are none
+	out      *wire.Buffer   // frames to be written, nil when there are none
 	taken    int            // bytes that are being written
 	writing  bool
 	writer   func() // is write; as a value, because a go statement with a method would allocate one each time
@@ -61,7 +63,7 @@ type Conn struct {
 	skipping bool  // datagrams that come, because the link has asked for a pause
 	skipped  bool  // the same as resumed, for datagrams
 
-	turn    int      // of the keeper's visits
+	place   keeper.Place
 	visitor *visitor // of the gate
 }
 
@@ -79,7 +81,7 @@ func newConn(config *config) *Conn {
 	c.writer = c.write
 	c.loop = core.NewLoop(c.run)
 	if config.keeper != nil {
-		config.keeper.add(c)
+		config.keeper.Add(c)
 	}
 	return c
 }
@@ -127,8 +129,8 @@ func (c *Conn) send(op opcode, payload []byte) error {
 		return core.ErrSlow
 	}
 	c.borrow()
-	c.out.b = appendFrame(c.out.b, op, payload)
-	if !c.corked || len(c.out.b) >= corkSize {
+	c.out.B = appendFrame(c.out.B, op, payload)
+	if !c.corked || len(c.out.B) >= corkSize {
 		c.flush()
 	}
 	return nil
@@ -140,14 +142,14 @@ const corkSize = 64 << 10
 func (c *Conn) queued() int {
 	n := c.taken
 	if c.out != nil {
-		n += len(c.out.b)
+		n += len(c.out.B)
 	}
 	return n
 }
 
 func (c *Conn) borrow() {
 	if c.out == nil {
-		c.out = getBuffer()
+		c.out = wire.GetBuffer()
 	}
 }
 
@@ -168,7 +170,7 @@ func (c *Conn) close(code int, reason string) {
 	c.state = closing
 	c.code, c.reason = code, reason
 	c.borrow()
-	c.out.b = appendClose(c.out.b, code, reason)
+	c.out.B = appendClose(c.out.B, code, reason)
 	c.flush()
 	c.report(code, reason)
 }
@@ -197,7 +199,7 @@ func (c *Conn) end(code int, reason string) {
 		close(c.wake)
 	}
 	if c.out != nil {
-		c.out.put()
+		c.out.Put()
 		c.out = nil
 	}
 	if c.expiry != nil {
@@ -220,7 +222,7 @@ func (c *Conn) abort() {
 // gone is called when nothing of the connection runs any more.
 func (c *Conn) gone() {
 	if c.config.keeper != nil {
-		c.config.keeper.remove(c)
+		c.config.keeper.Remove(c)
 	}
 	if c.ended != nil {
 		c.ended()
@@ -263,6 +265,8 @@ func (c *Conn) String() string {
 	return "wt/" + c.addr.String()
 }
 
+func (c *Conn) kept() *keeper.Place { return &c.place }
+
 // check is the keeper's visit.
 func (c *Conn) check(now uint32) {
 	c.mu.Lock()
@@ -270,7 +274,7 @@ func (c *Conn) check(now uint32) {
 	if c.state != open || c.session == nil {
 		return
 	}
-	if since := c.partial.Load(); since != 0 && now-since > c.config.keeper.patience {
+	if since := c.partial.Load(); since != 0 && now-since > c.config.keeper.Patience {
 		c.close(core.ClosePolicy, "message took too long")
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // MaxDatagram is the length in bytes of the longest frame that is sent as a datagram, so that it fits any path: a
@@ -21,16 +22,16 @@ var (
 
 // post is a queue of datagrams. A goroutine empties it while there are any.
 type post struct {
-	queue   [32]*buffer
+	queue   [32]*wire.Buffer
 	first   int
 	count   int
 	sending bool
 }
 
 // put queues a datagram, in the place of the oldest one if there is no room. It reports whether one was dropped.
-func (p *post) put(b *buffer) (dropped bool) {
+func (p *post) put(b *wire.Buffer) (dropped bool) {
 	if p.count == len(p.queue) {
-		p.take().put()
+		p.take().Put()
 		dropped = true
 	}
 	p.queue[(p.first+p.count)%len(p.queue)] = b
@@ -38,7 +39,7 @@ func (p *post) put(b *buffer) (dropped bool) {
 	return dropped
 }
 
-func (p *post) take() *buffer {
+func (p *post) take() *wire.Buffer {
 	b := p.queue[p.first]
 	p.queue[p.first] = nil
 	p.first = (p.first + 1) % len(p.queue)
@@ -48,7 +49,7 @@ func (p *post) take() *buffer {
 
 func (p *post) discard() {
 	for p != nil && p.count > 0 {
-		p.take().put()
+		p.take().Put()
 	}
 }
 
@@ -72,8 +73,8 @@ func (c *Conn) SendDatagram(msg []byte) error {
 	if c.post == nil {
 		c.post = new(post)
 	}
-	b := getBuffer()
-	b.b = appendFrame(b.b, opText, msg)
+	b := wire.GetBuffer()
+	b.B = appendFrame(b.B, opText, msg)
 	if c.post.put(b) {
 		c.config.counters.dropped.Add(1)
 	}
@@ -91,8 +92,8 @@ func (c *Conn) sendDatagrams() {
 	for c.post.count > 0 {
 		b := c.post.take()
 		c.mu.Unlock()
-		err := c.session.SendDatagram(b.b)
-		b.put()
+		err := c.session.SendDatagram(b.B)
+		b.Put()
 		c.mu.Lock()
 		if err != nil { // too large for this path after all, or the end
 			c.config.counters.dropped.Add(1)

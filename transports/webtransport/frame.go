@@ -2,13 +2,10 @@ package webtransport
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
-	"sync"
-	"unicode/utf8"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // opcode says what a frame is, with the values of RFC 6455, section 5.2.
@@ -26,30 +23,6 @@ func (op opcode) control() bool { return op >= opClose }
 
 func (op opcode) known() bool {
 	return op == opText || op == opBinary || op >= opClose && op <= opPong
-}
-
-// maxControl is the length of the longest payload of a control frame.
-const maxControl = 125
-
-// A violation is what a peer did against the framing, or beyond our limits, with the
-// close code that tells them.
-type violation struct {
-	code   int
-	reason string
-}
-
-func (v *violation) Error() string { return fmt.Sprintf("webtransport: %s (%d)", v.reason, v.code) }
-
-func breach(code int, format string, args ...any) error {
-	return &violation{code, fmt.Sprintf(format, args...)}
-}
-
-// closeOf returns the code and reason that tell the other side about err.
-func closeOf(err error) (int, string) {
-	if v, ok := errors.AsType[*violation](err); ok {
-		return v.code, v.reason
-	}
-	return core.CloseInternalError, "internal error"
 }
 
 // frame is a message or a control frame: its opcode, a QUIC varint with the length of the payload (RFC 9000, section
@@ -70,7 +43,7 @@ type decoder struct {
 	op        opcode
 	length    int // of the payload
 
-	collected *buffer // what has come of the payload, if it did not come at once
+	collected *wire.Buffer // what has come of the payload, if it did not come at once
 }
 
 // maxHeader is the length of an opcode and of the longest varint.
@@ -87,7 +60,7 @@ func (d *decoder) next(data []byte) (f frame, rest []byte, err error) {
 	}
 	missing := d.length
 	if d.collected != nil {
-		missing -= len(d.collected.b)
+		missing -= len(d.collected.B)
 	}
 	n := min(len(data), missing)
 	payload, rest := data[:n], data[n:]
@@ -96,10 +69,10 @@ func (d *decoder) next(data []byte) (f frame, rest []byte, err error) {
 			return frame{}, rest, nil
 		}
 		if d.collected == nil {
-			d.collected = getBuffer()
+			d.collected = wire.GetBuffer()
 		}
-		d.collected.b = append(d.collected.b, payload...)
-		payload = d.collected.b
+		d.collected.B = append(d.collected.B, payload...)
+		payload = d.collected.B
 	}
 	if n < missing {
 		return frame{}, rest, nil
@@ -116,7 +89,7 @@ func (d *decoder) readHeader(data []byte) (rest []byte, err error) {
 	}
 	op := opcode(h[0])
 	if !op.known() {
-		return data, breach(core.CloseProtocolError, "unknown opcode %#x", byte(op))
+		return data, wire.Breach(core.CloseProtocolError, "unknown opcode %#x", byte(op))
 	}
 	length, size := varint(h[1:])
 	if size == 0 {
@@ -126,10 +99,10 @@ func (d *decoder) readHeader(data []byte) (rest []byte, err error) {
 	rest = data[1+size-int(d.headerLen):]
 	d.headerLen = 0
 	switch {
-	case op.control() && length > maxControl:
-		return rest, breach(core.CloseProtocolError, "control frames have at most %d bytes", maxControl)
+	case op.control() && length > wire.MaxControl:
+		return rest, wire.Breach(core.CloseProtocolError, "control frames have at most %d bytes", wire.MaxControl)
 	case length > uint64(d.limit):
-		return rest, breach(core.CloseTooBig, "message of more than %d bytes", d.limit)
+		return rest, wire.Breach(core.CloseTooBig, "message of more than %d bytes", d.limit)
 	}
 	d.op, d.length, d.started = op, int(length), true
 	return rest, nil
@@ -138,7 +111,7 @@ func (d *decoder) readHeader(data []byte) (rest []byte, err error) {
 // release gives the last frame's memory back.
 func (d *decoder) release() {
 	if d.collected != nil && !d.started {
-		d.collected.put()
+		d.collected.Put()
 		d.collected = nil
 	}
 }
@@ -193,48 +166,7 @@ func frameSize(payload int) int {
 	return payload + maxHeader
 }
 
-// parseClose reads the payload of a close frame: a code in 16 bits and a reason, or nothing.
-func parseClose(payload []byte) (code int, reason string, err error) {
-	switch {
-	case len(payload) == 0:
-		return core.CloseNoStatus, "", nil
-	case len(payload) == 1:
-		return 0, "", breach(core.CloseProtocolError, "close frame with half a code")
-	}
-	code = int(binary.BigEndian.Uint16(payload))
-	if !core.ValidCloseCode(code) {
-		return 0, "", breach(core.CloseProtocolError, "close code %d may not be sent", code)
-	}
-	if !utf8.Valid(payload[2:]) {
-		return 0, "", breach(core.CloseInvalidData, "close reason is not valid UTF-8")
-	}
-	return code, string(payload[2:]), nil
-}
-
 func appendClose(dst []byte, code int, reason string) []byte {
-	if code == core.CloseNoStatus {
-		return appendFrame(dst, opClose, nil)
-	}
-	var payload [maxControl]byte
-	binary.BigEndian.PutUint16(payload[:], uint16(code))
-	n := copy(payload[2:], reason)
-	return appendFrame(dst, opClose, payload[:2+n])
-}
-
-// buffer is memory that connections borrow while they have something to keep.
-type buffer struct{ b []byte }
-
-var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, 1024)} }}
-
-func getBuffer() *buffer {
-	b := buffers.Get().(*buffer)
-	b.b = b.b[:0]
-	return b
-}
-
-func (b *buffer) put() {
-	const tooLarge = 128 << 10 // twice a message of the default limit
-	if cap(b.b) <= tooLarge {
-		buffers.Put(b)
-	}
+	var payload [wire.MaxControl]byte
+	return appendFrame(dst, opClose, wire.ClosePayload(&payload, code, reason))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/quic-go/quic-go/quicvarint"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // testLimit is the longest message of the vectors, and of the decoders here.
@@ -106,7 +107,7 @@ func decode(stream []byte, cut func(left int) int) (r outcome) {
 		for len(piece) > 0 {
 			f, rest, err := d.next(piece)
 			if err != nil {
-				r.code, _ = closeOf(err)
+				r.code, _ = wire.CloseOf(err)
 				return r
 			}
 			if f.op != 0 {
@@ -188,8 +189,8 @@ func FuzzDecoder(f *testing.F) {
 				t.Fatalf("got %v, want %v", got, want)
 			}
 		}
-		code, reason, err := parseClose(stream)
-		if err == nil && len(stream) <= maxControl && !bytes.Equal(appendClose(nil, code, reason), appendFrame(nil, opClose, stream)) {
+		code, reason, err := wire.ParseClose(stream)
+		if err == nil && len(stream) <= wire.MaxControl && !bytes.Equal(appendClose(nil, code, reason), appendFrame(nil, opClose, stream)) {
 			t.Fatalf("close %d %q", code, reason)
 		}
 	})
@@ -203,40 +204,7 @@ func TestDecoderMemory(t *testing.T) {
 	if _, rest, err := d.next(append(announced, "abc"...)); err != nil || len(rest) != 0 {
 		t.Fatalf("got %q left, error %v", rest, err)
 	}
-	if c := cap(d.collected.b); c > 128<<10 { // it may be memory that somebody else has given back
+	if c := cap(d.collected.B); c > 128<<10 { // it may be memory that somebody else has given back
 		t.Errorf("%d bytes are held for 3", c)
-	}
-}
-
-func TestParseClose(t *testing.T) {
-	tests := []struct {
-		payload string
-		code    int
-		reason  string
-		breach  int
-	}{
-		{"", core.CloseNoStatus, "", 0},
-		{"\x03\xe8", 1000, "", 0},
-		{"\x0b\xb8online elsewhere", 3000, "online elsewhere", 0},
-		{"\x13\x87\xe6\x97\xa5", 4999, "日", 0},
-		{"\x03", 0, "", 1002},
-		{"\x03\xed", 0, "", 1002}, // 1005
-		{"\x03\xee", 0, "", 1002}, // 1006
-		{"\x00\x00", 0, "", 1002},
-		{"\x13\x88", 0, "", 1002}, // 5000
-		{"\x03\xe8\xff", 0, "", 1007},
-	}
-	for _, tt := range tests {
-		code, reason, err := parseClose([]byte(tt.payload))
-		got := 0
-		if err != nil {
-			got, _ = closeOf(err)
-		}
-		if code != tt.code || reason != tt.reason || got != tt.breach {
-			t.Errorf("%q: got %d %q, error %v", tt.payload, code, reason, err)
-		}
-		if err == nil && !bytes.Equal(appendClose(nil, code, reason), appendFrame(nil, opClose, []byte(tt.payload))) {
-			t.Errorf("%q is encoded as %q", tt.payload, appendClose(nil, code, reason))
-		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/transports/internal/wire"
 )
 
 // readSize is the reading goroutine's own memory. Longer messages are collected in borrowed memory.
@@ -98,7 +99,7 @@ func (c *Conn) rest() {
 		since := uint32(0)
 		if c.dec.incomplete() {
 			if since = c.partial.Load(); since == 0 {
-				since = c.config.keeper.now()
+				since = c.config.keeper.Now()
 			}
 		}
 		if c.partial.Load() != since {
@@ -120,7 +121,7 @@ func (c *Conn) pong(payload []byte) {
 
 // closedByPeer answers a close frame with one of the same code.
 func (c *Conn) closedByPeer(payload []byte) {
-	code, reason, err := parseClose(payload)
+	code, reason, err := wire.ParseClose(payload)
 	if err != nil {
 		c.violated(err)
 		return
@@ -134,7 +135,7 @@ func (c *Conn) closedByPeer(payload []byte) {
 
 // violated closes a connection that has broken the rules. Nothing more of it is understood.
 func (c *Conn) violated(err error) {
-	code, reason := closeOf(err)
+	code, reason := wire.CloseOf(err)
 	c.silence()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,11 +181,11 @@ func (c *Conn) write() {
 	c.mu.Lock()
 	for c.out != nil && c.state != closed {
 		out := c.out
-		c.out, c.taken = nil, len(out.b)
+		c.out, c.taken = nil, len(out.B)
 		c.mu.Unlock()
 		_ = c.stream.SetWriteDeadline(time.Now().Add(c.config.writeTimeout))
-		_, err := c.stream.Write(out.b)
-		out.put()
+		_, err := c.stream.Write(out.B)
+		out.Put()
 		c.mu.Lock()
 		c.taken = 0
 		if err != nil {
@@ -226,7 +227,7 @@ func (c *Conn) stuck(err error) {
 	if c.state != closed {
 		c.state = closing
 		if c.out != nil {
-			c.out.put()
+			c.out.Put()
 			c.out = nil
 		}
 		if c.expiry == nil {

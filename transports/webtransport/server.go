@@ -30,6 +30,7 @@ import (
 
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/transports/internal/admission"
+	"github.com/protoo-go/protoo/transports/internal/keeper"
 )
 
 // Protocol is what clients offer as the session's application protocol. Some browsers cannot offer one, so it may be missing.
@@ -140,7 +141,7 @@ func New(app *core.App, accept core.Accept, o Options) *Server {
 		writeTimeout: cmp.Or(o.WriteTimeout, 10*time.Second),
 		closeTimeout: cmp.Or(o.CloseTimeout, time.Second),
 		datagrams:    o.Datagrams,
-		keeper:       newKeeper(cmp.Or(o.CheckInterval, 25*time.Second), cmp.Or(o.MessageTimeout, 30*time.Second)),
+		keeper:       keeper.New(cmp.Or(o.CheckInterval, 25*time.Second), cmp.Or(o.MessageTimeout, 30*time.Second), (*Conn).check, (*Conn).kept),
 		counters:     &s.counters,
 	}
 	return s
@@ -284,10 +285,10 @@ func (s *Server) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	k := s.config.keeper
-	for _, c := range k.all() {
+	for _, c := range k.All() {
 		_ = c.Close(core.CloseGoingAway, "shutting down")
 	}
-	k.wait()
+	k.Wait()
 	if !again {
 		close(s.closing)
 		for _, upgrader := range s.all() {
