@@ -9,8 +9,8 @@ import (
 // maxWaiting is how many requests of a peer may have no answer before Open sends it no more.
 const maxWaiting = 1000
 
-// patience is how long Open waits for one more answer when it has sent all its requests.
-const patience = time.Second
+// patienceLossy is what Open has of patience where answers may be lost.
+const patienceLossy = time.Second
 
 func (r *run) open() error {
 	p := newPacer()
@@ -100,7 +100,11 @@ func (o *schedule) drive() error {
 	if err != nil {
 		return err
 	}
-	for last, since := int64(0), o.now(); o.requests.Load() < o.sent && o.now()-since < patience; {
+	wait := patience
+	if o.server.Dialect().Lossy {
+		wait = patienceLossy
+	}
+	for last, since := int64(0), o.now(); o.requests.Load() < o.sent && o.now()-since < wait; {
 		if err := o.sleep(5 * time.Millisecond); err != nil {
 			return err
 		}

@@ -153,7 +153,11 @@ func (r *run) receive(who string, conn Conn, handle func(msg []byte) error) {
 	}
 }
 
-// measure waits for the warm-up to end and measures for the job's duration.
+// patience is how long the load waits for one more answer than it has.
+const patience = 20 * time.Second
+
+// measure waits for the warm-up to end and measures for the job's duration. Where that is too short for an answer, it goes on
+// until there is one.
 func (r *run) measure() error {
 	if err := r.sleep(r.job.Warmup); err != nil {
 		return err
@@ -161,7 +165,12 @@ func (r *run) measure() error {
 	return r.between(func() error {
 		r.measuring.Store(true)
 		defer r.measuring.Store(false)
-		return r.sleep(r.job.Duration)
+		before := r.requests.Load()
+		err := r.sleep(r.job.Duration)
+		for until := r.now() + patience; err == nil && r.requests.Load() == before && r.now() < until; {
+			err = r.sleep(time.Millisecond)
+		}
+		return err
 	})
 }
 
@@ -235,10 +244,10 @@ func (t Traffic) add(u Traffic) Traffic { return Traffic{t.Sent + u.Sent, t.Rece
 
 // count notes a request that has been answered now, or the like. Its time counts after the warm-up.
 func (r *run) count(who int, took time.Duration) {
-	r.requests.Add(1)
 	if r.measuring.Load() {
 		r.latency.record(who, took)
 	}
+	r.requests.Add(1)
 }
 
 // on puts a path into a dialect's request.
