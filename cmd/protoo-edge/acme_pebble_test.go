@@ -148,6 +148,7 @@ func (p *pebble) flags(t *testing.T, cache string, tlsPort int) []string {
 func served(t *testing.T, e *edge, roots *x509.CertPool) *big.Int {
 	t.Helper()
 	trust := &tls.Config{RootCAs: roots, ServerName: domain}
+	e.waitForLog(t, "certificate fetched")
 	conn, err := tls.Dial("tcp", e.secure, trust)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, e.log.String())
@@ -167,7 +168,7 @@ func served(t *testing.T, e *edge, roots *x509.CertPool) *big.Int {
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber
 }
 
-// TestACME fetches a certificate in the first handshake, and has it in the cache after a restart.
+// TestACME fetches a certificate at the start, and has it in the cache after a restart.
 func TestACME(t *testing.T) {
 	port := freePort(t)
 	p := startPebble(t, 1, port)

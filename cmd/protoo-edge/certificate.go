@@ -45,6 +45,21 @@ func newSource(cfg *config.Config, log *slog.Logger) (certificate.Source, error)
 	})
 }
 
+// fetchCertificates fetches what an authority has to give, when there are listeners that can answer it.
+func (s *server) fetchCertificates() {
+	authority, ok := s.source.(*certificate.ACME)
+	if !ok {
+		return
+	}
+	go authority.Fetch(func(domain string, leaf *x509.Certificate, err error) {
+		if err != nil {
+			s.log.Error("no certificate, the next client that asks for it makes the server try again", "domain", domain, "error", err)
+			return
+		}
+		s.log.Info("certificate fetched or in the cache", "domain", domain, "serial", leaf.SerialNumber, "expires", leaf.NotAfter)
+	})
+}
+
 // verifyCertificate finds out whether there is a certificate, and whether clients can accept it.
 func verifyCertificate(cfg *config.Config) (m config.Mistake, ok bool) {
 	t := &cfg.TLS

@@ -89,7 +89,7 @@ func startEdge(t *testing.T, flags ...string) *edge {
 // waitForLog returns when the log has a line with this text.
 func (e *edge) waitForLog(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(e.log.String(), text); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(e.log.String(), text); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log lacks %q:\n%s", text, e.log.String())
 		}

@@ -67,5 +67,6 @@ func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 		s.modules.Watch(cfg.Wasm.CheckInterval)
 	}
 	s.announce(std.out, addrs)
+	s.fetchCertificates()
 	return s.run(ctx, hangups, load)
 }

@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -24,10 +25,13 @@ type ACMEOptions struct {
 	KeyID, Key string
 }
 
-// ACME fetches certificates when the first client asks for them and renews them before they expire (RFC 8555). It proves that a domain
+// ACME fetches certificates with Fetch, or when the first client asks for them, and renews them before they expire (RFC 8555). It proves that a domain
 // is ours in TLS handshakes (tls-alpn-01, RFC 8737), for which a listener offers [ACMEProtocol], and over plain HTTP where there is [ACME.Handler].
 // That the authority's terms are agreed to is the caller's promise.
-type ACME struct{ manager *autocert.Manager }
+type ACME struct {
+	manager *autocert.Manager
+	domains []string
+}
 
 // ACMEProtocol is what a TLS listener offers besides its own protocols.
 const ACMEProtocol = acme.ALPNProto
@@ -48,12 +52,29 @@ func NewACME(o ACMEOptions) (*ACME, error) {
 		}
 		m.ExternalAccountBinding = &acme.ExternalAccountBinding{KID: o.KeyID, Key: key}
 	}
-	return &ACME{m}, nil
+	return &ACME{m, o.Domains}, nil
 }
 
 // GetCertificate implements [Source]. It waits for the authority when a certificate has to be fetched first.
 func (a *ACME) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return a.manager.GetCertificate(hello)
+}
+
+// Fetch fetches the certificates that are not in the cache, one after the other, so that the first clients need not wait for them
+// longer than a handshake may take. What answers the authority must be listening. It tells how it went with each.
+func (a *ACME) Fetch(fetched func(domain string, leaf *x509.Certificate, err error)) {
+	for _, domain := range a.domains {
+		// As a client of today would ask for it.
+		certificate, err := a.manager.GetCertificate(&tls.ClientHelloInfo{
+			ServerName:   domain,
+			CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+		})
+		if err != nil {
+			fetched(domain, nil, err)
+			continue
+		}
+		fetched(domain, certificate.Leaf, nil)
+	}
 }
 
 // Handler answers the authority's requests over plain HTTP (http-01, RFC 8555, section 8.3), and leaves others to next. The authority asks at port 80;

@@ -2,16 +2,18 @@ package certificate
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
 // TestACMERefuses asks for what the authority is not bothered with.
 func TestACMERefuses(t *testing.T) {
-	asked := false
-	authority := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	var asked atomic.Bool
+	authority := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
 	defer authority.Close()
 	a, err := NewACME(ACMEOptions{Domains: []string{"edge.example.com"}, Cache: t.TempDir(), Directory: authority.URL})
 	if err != nil {
@@ -26,8 +28,21 @@ func TestACMERefuses(t *testing.T) {
 			t.Errorf("%q: got %v, want %s", name, err, want)
 		}
 	}
-	if asked {
+	if asked.Load() {
 		t.Error("the authority was asked")
+	}
+
+	failed := ""
+	a.Fetch(func(domain string, leaf *x509.Certificate, err error) {
+		if leaf == nil && err != nil {
+			failed += domain
+		}
+	})
+	if failed != "edge.example.com" {
+		t.Errorf("told that %q could not be fetched", failed)
+	}
+	if !asked.Load() {
+		t.Error("the authority was not asked for what is configured")
 	}
 }
 
