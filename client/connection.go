@@ -17,12 +17,15 @@ func (c *Client) run(ctx context.Context) {
 	defer c.cancel()
 	for attempt := 0; ; attempt++ {
 		conn, link, err := c.connect(ctx)
+		lasted := false
 		if err == nil {
 			began := time.Now()
 			err = c.serve(ctx, conn, link)
-			if time.Since(began) >= settled && !overloaded(err) {
-				attempt = 0
-			}
+			lasted = time.Since(began) >= settled
+		}
+		hint, hinted := reconnectHint(err)
+		if lasted && (hinted || !overloaded(err)) {
+			attempt = 0
 		}
 		if ctx.Err() != nil {
 			err = core.ErrClosed
@@ -35,6 +38,12 @@ func (c *Client) run(ctx context.Context) {
 			return
 		}
 		wait := c.o.Backoff.delay(attempt)
+		if hinted {
+			if lasted {
+				wait = 0
+			}
+			wait = max(wait, hint) // a server that closes each connection at once must not be asked all the time
+		}
 		if c.o.OnRetry != nil {
 			c.o.OnRetry(err, wait)
 		}

@@ -454,3 +454,46 @@ func TestClose(t *testing.T) {
 		}
 	})
 }
+
+// TestReconnectHint has servers that say when they want the client back.
+func TestReconnectHint(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		code   int
+		reason string
+		lived  time.Duration
+		waits  []time.Duration // the hinted one and the next
+	}{
+		{"restart", core.CloseRestart, "restart; reconnect in 1500 ms", 5 * time.Second, []time.Duration{1500, 500}},
+		{"busy", core.CloseTryAgainLater, "busy; reconnect in 60000 ms", 5 * time.Second, []time.Duration{60000, 500}},
+		{"at once", core.CloseRestart, "restart; reconnect in 0 ms", 5 * time.Second, []time.Duration{0, 500}},
+		{"at once again and again", core.CloseRestart, "restart; reconnect in 0 ms", 4 * time.Second, []time.Duration{1000, 2000}},
+		{"short connection", core.CloseRestart, "restart; reconnect in 7000 ms", 4 * time.Second, []time.Duration{7000, 2000}},
+		{"another code", core.CloseGoingAway, "restart; reconnect in 1500 ms", 5 * time.Second, []time.Duration{250, 500}},
+		{"too long", core.CloseRestart, "restart; reconnect in 60001 ms", 5 * time.Second, []time.Duration{1000, 2000}},
+		{"not in this form", core.CloseRestart, "reconnect in 1 ms", 5 * time.Second, []time.Duration{1000, 2000}},
+	} {
+		bubble(t, tt.name, func(t *testing.T) {
+			s := newServer(t, core.Options{})
+			var got []time.Duration
+			s.connect(t, client.Options{
+				Backoff: client.Backoff{Rand: half},
+				OnRetry: func(_ error, wait time.Duration) { got = append(got, wait/time.Millisecond) },
+			})
+			for range 2 { // so that the next wait would be a second
+				synctest.Wait()
+				s.drop(t)
+				time.Sleep(2 * time.Second)
+			}
+			const lived = 1500 * time.Millisecond // two seconds without the second wait
+			time.Sleep(tt.lived - lived)
+			s.fail(errors.New("not yet"))
+			_ = s.alice(t).Close(tt.code, tt.reason)
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if waits := got[2:4]; !slices.Equal(waits, tt.waits) {
+				t.Errorf("got waits %v ms, want %v", waits, tt.waits)
+			}
+		})
+	}
+}

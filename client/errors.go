@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/protoo-go/protoo/core"
 )
@@ -70,6 +71,14 @@ func final(err error) bool {
 		return s < 500 && s != timeout && s != tooEarly && s != tooMany
 	}
 	return errors.Is(err, core.ErrClosed)
+}
+
+// reconnectHint returns when the server wants the client back, if it has said so.
+func reconnectHint(err error) (time.Duration, bool) {
+	if closed, ok := errors.AsType[*CloseError](err); ok && overloaded(err) {
+		return core.ParseReconnectHint(closed.Reason)
+	}
+	return 0, false
 }
 
 // overloaded tells whether the server has ended the connection because, for a while, it

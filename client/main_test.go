@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) {
 	code := m.Run()
 	var left []string
-	for deadline := time.Now().Add(10 * time.Second); code == 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); code == 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if left = leftover(); len(left) == 0 {
 			break
 		}

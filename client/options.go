@@ -64,7 +64,8 @@ type Options struct {
 
 // A Backoff says how long to wait before attempts to connect: a random time below a limit that begins at Base and doubles with
 // each attempt, up to Max ("full jitter"). It begins anew after a connection that has lasted five seconds, unless the
-// server ended it with 1012 or 1013.
+// server ended it with 1012 or 1013. A server that does so can say when it wants the client back (core.ReconnectHint): that is then the wait before
+// the first attempt or, after a shorter connection, the least it can be.
 type Backoff struct {
 	Base time.Duration // default 500 ms
 	Max  time.Duration // default 30 s

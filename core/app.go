@@ -39,6 +39,9 @@ type Options struct {
 	// MaxBadMessages is how many bad messages close a connection with 1007. Default 16.
 	MaxBadMessages int
 
+	// Observe is told of every request and transaction; nil if nobody is to be told.
+	Observe *Observer
+
 	// DropWhenSlow drops what does not fit into the queue of a peer that reads too
 	// slowly. By default its connection is closed with 1013 "too slow".
 	DropWhenSlow bool
@@ -69,8 +72,10 @@ type App struct {
 	timeout      func(string) time.Duration
 	dropWhenSlow bool
 	trustSender  bool
+	observe      Observer
 	stats        counters
 	ids          atomic.Uint64
+	links        atomic.Uint64
 
 	mu         sync.RWMutex
 	closed     bool
@@ -99,6 +104,9 @@ func New(o Options) *App {
 		trustSender:  o.TrustSender,
 		peers:        make(map[peerKey]*Peer),
 		users:        make(map[string]*Peer),
+	}
+	if o.Observe != nil {
+		a.observe = *o.Observe
 	}
 	a.settings.init(o)
 	a.ids.Store(uint64(rand.Uint32())) // so that no answer to an earlier process's request fits one of ours
@@ -143,6 +151,7 @@ func (a *App) Broadcast(username, uuid string, req *Request) (int, error) {
 	defer buf.put()
 	id := broadcastPrefix + a.newID()[1:]
 	buf.b = appendRequest(buf.b, req.method, req.full, id, req.data, req.Sender())
+	buf.b = appendTrace(buf.b, req.look().trace)
 	sent := 0
 	a.Peers(username, uuid, func(p *Peer) {
 		p.mu.Lock()
@@ -179,6 +188,11 @@ func (a *App) timeoutOf(req *Request) time.Duration {
 // Admit asks a listener about a connection, on behalf of a transport: the result is a valid identity, or the
 // HTTP status and reason to refuse with.
 func (a *App) Admit(accept Accept, r *ConnectRequest) (id Identity, refused *StatusError) {
+	return a.identify(func() (Identity, error) { return accept(r) })
+}
+
+// identify is Admit for any way to decide.
+func (a *App) identify(accept func() (Identity, error)) (id Identity, refused *StatusError) {
 	defer func() {
 		if v := recover(); v != nil {
 			a.routeError(&PanicError{v, debug.Stack()}, nil)
@@ -188,12 +202,12 @@ func (a *App) Admit(accept Accept, r *ConnectRequest) (id Identity, refused *Sta
 	if a.isClosed() {
 		return id, &StatusError{503, "shutting down"}
 	}
-	id, err := accept(r)
+	id, err := accept()
 	if err == nil {
-		err = id.check()
-	}
-	if err == nil {
-		return id, nil
+		if err = id.check(); err == nil {
+			return id, nil
+		}
+		closed(id.Meter)
 	}
 	if !errors.As(err, &refused) {
 		a.routeError(err, nil)

@@ -213,7 +213,7 @@ func TestAdmit(t *testing.T) {
 		report  []string
 	}{
 		{"accepted", func(r *ConnectRequest) (Identity, error) {
-			return Identity{r.QueryValue("username"), r.HeaderValue("X-Uuid"), nil}, nil
+			return Identity{Username: r.QueryValue("username"), UUID: r.HeaderValue("X-Uuid")}, nil
 		}, nil, nil},
 		{"rejected", func(*ConnectRequest) (Identity, error) { return Identity{}, Reject(429, "later") },
 			&StatusError{429, "later"}, nil},
@@ -227,7 +227,7 @@ func TestAdmit(t *testing.T) {
 			&StatusError{500, "internal error"}, []string{"database, request <nil>"}},
 		{"panic", func(*ConnectRequest) (Identity, error) { panic("oops") },
 			&StatusError{500, "internal error"}, []string{"panic: oops, request <nil>"}},
-		{"bad identity", func(*ConnectRequest) (Identity, error) { return Identity{"alice", "", nil}, nil },
+		{"bad identity", func(*ConnectRequest) (Identity, error) { return Identity{Username: "alice"}, nil },
 			&StatusError{500, "internal error"}, []string{"core: uuid is empty, request <nil>"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -25,7 +25,8 @@ type message struct {
 	method, path string // a request has a method
 	status       int    // a response has a status
 	reason       string
-	data, sender JSON // "" when absent; a sender that is not an object counts as absent
+	data, sender JSON   // "" when absent; a sender that is not an object counts as absent
+	trace        string // "" when absent, and when it is no trace context
 }
 
 // A messageError says why a message was refused.
@@ -65,7 +66,17 @@ func validMethod(s string) error {
 
 // validPath checks the path of a request that is about to be sent.
 func validPath(s string) error {
-	if !isPath(s) || hasControl(s) || !utf8.ValidString(s) {
+	if !isPath(s) {
+		return errPath
+	}
+	all := byte(0)
+	for i := range len(s) { // once over what is nearly always short and ASCII
+		if s[i] < ' ' {
+			return errPath
+		}
+		all |= s[i]
+	}
+	if all >= utf8.RuneSelf && !utf8.ValidString(s) {
 		return errPath
 	}
 	return nil

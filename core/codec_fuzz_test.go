@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -100,6 +101,9 @@ func readNaively(raw []byte) (v verdict) {
 	if sender := fields["sender"]; len(sender) > 0 && sender[0] == '{' {
 		v.sender = JSON(sender)
 	}
+	if found := naiveTrace.FindStringSubmatch(string(fields["traceparent"])); found != nil && strings.Trim(found[2], "0") != "" && strings.Trim(found[3], "0") != "" {
+		v.trace = found[1]
+	}
 
 	_, isRequest := fields["method"]
 	_, isResponse := fields["status"]
@@ -113,11 +117,13 @@ func readNaively(raw []byte) (v verdict) {
 	if isRequest {
 		v.reason = ""
 	} else {
-		v.path = ""
+		v.path, v.trace = "", ""
 	}
 	v.good, v.message.id = good, v.id
 	return v
 }
+
+var naiveTrace = regexp.MustCompile(`^"(00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2})"$`)
 
 // levels returns how deep a valid text is nested.
 func levels(raw []byte) int {
@@ -214,7 +220,7 @@ func checkRewrite(t *testing.T, m message) {
 	t.Helper()
 	var raw []byte
 	if m.method != "" {
-		raw = appendRequest(nil, m.method, m.path, m.id, m.data, m.sender)
+		raw = appendTrace(appendRequest(nil, m.method, m.path, m.id, m.data, m.sender), m.trace)
 	} else {
 		raw = appendResponse(nil, m.status, m.reason, m.id, m.data)
 		m.sender = ""

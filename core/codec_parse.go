@@ -73,6 +73,7 @@ const (
 	hasSender
 	hasStatus
 	hasReason
+	hasTrace
 )
 
 func (p *parser) read(s string) {
@@ -102,7 +103,7 @@ func (p *parser) read(s string) {
 		p.fail(i, faultText)
 	}
 	if p.seen&hasMethod == 0 {
-		p.message.path = ""
+		p.message.path, p.message.trace = "", ""
 	} else {
 		p.message.reason = ""
 	}
@@ -198,6 +199,10 @@ func (p *parser) field(key string, keyPos int, value string, valuePos int) {
 		if value[0] == '{' {
 			m.sender = JSON(value)
 		}
+	case hasTrace:
+		if text := value[1 : len(value)-1]; value[0] == '"' && validTrace(text) {
+			m.trace = text
+		}
 	case hasStatus:
 		if len(value) == 3 {
 			m.status, _ = strconv.Atoi(value)
@@ -229,6 +234,8 @@ func knownField(name string) fieldSet {
 		return hasStatus
 	case "reason":
 		return hasReason
+	case "traceparent":
+		return hasTrace
 	}
 	return 0
 }

@@ -44,12 +44,13 @@ type goodVector struct {
 	Key    string
 	Data   string
 	Sender string
+	Trace  string `json:"traceparent"`
 }
 
 func (v goodVector) message() message {
 	m := message{
 		id: v.ID, key: v.Key, method: v.Method, path: v.Path,
-		status: v.Status, reason: v.Reason, data: JSON(v.Data), sender: JSON(v.Sender),
+		status: v.Status, reason: v.Reason, data: JSON(v.Data), sender: JSON(v.Sender), trace: v.Trace,
 	}
 	if m.key == "" {
 		m.key = m.id

@@ -39,7 +39,7 @@ func TestData(t *testing.T) {
 func TestDataKeepsItsOwn(t *testing.T) {
 	values := map[string]any{"role": "guest"}
 	c := newFakeConn()
-	if err := c.connect(New(Options{}), Identity{"alice", "1", values}); err != nil {
+	if err := c.connect(New(Options{}), Identity{Username: "alice", UUID: "1", Data: values}); err != nil {
 		t.Fatal(err)
 	}
 	values["role"] = "admin"

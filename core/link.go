@@ -3,22 +3,26 @@ package core
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 )
 
 // A Link ties a transport's connection to its peer: what the transport reads goes
 // into it. When another connection takes the peer over, or the peer is closed, the link goes deaf: it
 // ignores what it is given.
 type Link struct {
-	peer *Peer
-	conn Conn
+	peer  atomic.Pointer[Peer] // changes once at most, when an introduction succeeds
+	conn  Conn
+	meter Meter // nil if nothing bounds the connection
+
+	number uint64
 
 	// Guarded by peer.mu.
 	paused bool
-	bad    int
+	bad    int32
 }
 
-// Peer returns the peer that the connection belongs to.
-func (l *Link) Peer() *Peer { return l.peer }
+// Peer returns the peer that the connection belongs to. Until an [Introduction] has succeeded it is one without a name.
+func (l *Link) Peer() *Peer { return l.peer.Load() }
 
 // Receive takes one message. A response is delivered at once. A request is handled
 // on the calling goroutine, which is the one that runs loop: see [Loop] for what happens when that takes
@@ -30,7 +34,12 @@ func (l *Link) Receive(loop *Loop, msg []byte) Flow {
 	// each turn begins as late as it can.
 	var m message
 	if err := parseMessage(msg, &m); err != nil {
-		return l.ReceiveBad(loop, err)
+		return l.receiveBad(loop, err, len(msg))
+	}
+	if l.meter != nil {
+		if excess, over := l.meter.Receive(len(msg), m.status == 0); over && (excess.Close || m.status == 0) {
+			return l.refuse(loop, m.id, excess)
+		}
 	}
 	if m.status != 0 {
 		return l.receiveResponse(loop, &m)
@@ -41,24 +50,35 @@ func (l *Link) Receive(loop *Loop, msg []byte) Flow {
 // ReceiveBad takes note of a message that is not a protoo message, and answers it with
 // 400 if it had an id. A transport calls it for what it cannot give to Receive, such as binary messages. Too many of
 // them close the connection with 1007.
-func (l *Link) ReceiveBad(loop *Loop, err error) Flow {
-	p := l.peer
+func (l *Link) ReceiveBad(loop *Loop, err error) Flow { return l.receiveBad(loop, err, 0) }
+
+func (l *Link) receiveBad(loop *Loop, err error, size int) Flow {
+	if l.meter != nil {
+		if excess, over := l.meter.Receive(size, false); over && excess.Close {
+			return l.refuse(loop, "", excess)
+		}
+	}
+	p := l.Peer()
 	p.mu.Lock()
 	if p.link != l {
 		p.mu.Unlock()
 		return Continue
 	}
 	l.bad++
-	many := l.bad >= p.app.limits.badMessages
+	unknown := p.guest != nil
+	many := unknown || int(l.bad) >= p.app.limits.badMessages
 	p.mu.Unlock()
 
 	p.app.stats.badMessages.Add(1)
 	var bad *messageError
 	if errors.As(err, &bad) && bad.id != "" {
-		_ = p.reply(400, bad.reason, bad.id, "", false)
+		_ = p.reply(400, bad.reason, bad.id, "", nil)
 	}
 	if many {
 		_ = l.conn.Close(CloseInvalidData, "too many bad messages")
+	}
+	if unknown {
+		return Continue // the application knows nothing of this peer
 	}
 	return loop.run(func(uint64) {
 		for _, fn := range p.app.badMessage.all() {
@@ -68,7 +88,7 @@ func (l *Link) ReceiveBad(loop *Loop, err error) Flow {
 }
 
 func (l *Link) receiveResponse(loop *Loop, m *message) Flow {
-	p := l.peer
+	p := l.Peer()
 	p.mu.Lock()
 	if p.link != l {
 		p.mu.Unlock()
@@ -77,6 +97,7 @@ func (l *Link) receiveResponse(loop *Loop, m *message) Flow {
 	t := p.pending[m.key]
 	if t != nil && m.status >= 200 {
 		delete(p.pending, m.key)
+		p.settle()
 	}
 	p.mu.Unlock()
 	if t == nil {
@@ -100,7 +121,7 @@ func (l *Link) receiveResponse(loop *Loop, m *message) Flow {
 }
 
 func (l *Link) receiveRequest(loop *Loop, m *message, size int) Flow {
-	p := l.peer
+	p := l.Peer()
 	p.mu.Lock()
 	if p.link != l {
 		p.mu.Unlock()
@@ -108,18 +129,33 @@ func (l *Link) receiveRequest(loop *Loop, m *message, size int) Flow {
 	}
 	if p.inProgress >= p.app.limits.requests {
 		p.mu.Unlock()
-		_ = p.reply(429, "too many requests in progress", m.id, "", false)
+		_ = p.reply(429, "too many requests in progress", m.id, "", nil)
+		p.app.observed("", 429, clock())
 		return Continue
 	}
-	req := &Request{peer: p, method: m.method, id: m.id, full: m.path, data: m.data, size: size}
+	if d := p.drain; d != nil {
+		p.mu.Unlock()
+		_ = p.reply(503, d.reason, m.id, "", nil)
+		return Continue
+	}
+	req := &Request{peer: p, method: m.method, id: m.id, full: m.path, data: m.data, size: int32(size)}
 	req.params = req.space[:0]
+	if p.app.observe.Request != nil {
+		req.began = loop.arrival()
+	}
+	if m.trace != "" {
+		req.change().trace = m.trace
+	}
 	if p.app.trustSender && m.sender != "" {
 		req.change().sender = m.sender
 	}
-	p.inProgress++
+	p.begin(req)
 	if p.serving {
+		if p.guest != nil {
+			return l.introduce(req)
+		}
 		p.queue = append(p.queue, req)
-		p.queueSize += req.size
+		p.queueSize += int(req.size)
 		l.paused = p.queueFull()
 		flow := Continue
 		if l.paused {
@@ -138,4 +174,7 @@ func (l *Link) receiveRequest(loop *Loop, m *message, size int) Flow {
 
 // Closed tells that the connection has ended, with the code and reason that the other
 // side gave: CloseNoStatus if it gave none, CloseAbnormal if the connection broke. It is called once, after the last Receive.
-func (l *Link) Closed(code int, reason string) { l.peer.lost(l, code, reason) }
+func (l *Link) Closed(code int, reason string) {
+	closed(l.meter)
+	l.Peer().lost(l, code, reason)
+}

@@ -38,6 +38,10 @@ type Loop struct {
 	seen    uint64 // the state at the last tick; of the timer's goroutine
 	armed   atomic.Bool
 	current atomic.Pointer[callee] // what runs on the loop, to learn who takes long
+
+	// Of the goroutine that runs the loop: whether Read is called, and the time on the clock of the last call, 0 if nobody has wanted to know.
+	reads bool
+	read  time.Duration
 }
 
 // NewLoop returns a loop that continues in resume, called on a goroutine of its own, when it
@@ -47,6 +51,22 @@ func NewLoop(resume func()) *Loop {
 	l.timer = time.AfterFunc(loopTick, l.tick)
 	l.timer.Stop()
 	return l
+}
+
+// Read tells that something has been read: the requests that are received until the next call have come with it, as far as an [Observer] is
+// concerned. A transport need not call it; then they come when they are received. One that reads several at a time saves a look at
+// the clock for each.
+func (l *Loop) Read() { l.reads, l.read = true, 0 }
+
+// arrival returns the time on the clock at which what is being received has come.
+func (l *Loop) arrival() time.Duration {
+	if !l.reads {
+		return clock()
+	}
+	if l.read == 0 {
+		l.read = clock()
+	}
+	return l.read
 }
 
 // run calls fn in a turn of the loop.

@@ -21,8 +21,8 @@ type Peer struct {
 	next, prev *Peer // the user's devices, in a ring; guarded by app.mu
 
 	mu       sync.Mutex
-	link     *Link // nil during the grace period and after it
-	gone     bool
+	link     *Link         // nil during the grace period and after it
+	guest    *guest        // nil unless the peer has yet to say who it is
 	departed chan struct{} // closed when the offline listeners have been called
 	losses   int           // how often the connection was lost or replaced; tells an old grace period from a new one
 	grace    *time.Timer
@@ -30,11 +30,14 @@ type Peer struct {
 	heldSize int
 	news     []func() // what listeners are still to be told, in order
 	telling  bool
+	gone     bool
 
 	serving    bool       // a goroutine handles this peer's requests, or will as soon as it is announced
 	queue      []*Request // those that wait for it
 	queueSize  int        // bytes of their messages
 	inProgress int        // requests without a final response
+	requests   *Request   // the newest of them
+	drain      *drain     // nil unless the peer is being drained
 	pending    map[string]*Transaction
 
 	ctx          context.Context
@@ -76,6 +79,17 @@ func (p *Peer) Conn() Conn {
 	return p.link.conn
 }
 
+// ConnNumber returns the number of the current connection, 0 while there is none. Connections are counted from 1 on, so
+// that logs can tell them apart.
+func (p *Peer) ConnNumber() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.link == nil {
+		return 0
+	}
+	return p.link.number
+}
+
 func (p *Peer) isOnline() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +129,7 @@ func (p *Peer) Send(req *Request) *Transaction {
 	p.mu.Lock()
 	status, reason := 0, ""
 	switch {
-	case p.gone:
+	case p.gone || p.drain != nil:
 		status, reason = 410, "peer offline"
 	case len(p.pending) >= p.app.limits.transactions:
 		status, reason = 503, "peer has too many requests to answer"
@@ -131,6 +145,7 @@ func (p *Peer) Send(req *Request) *Transaction {
 
 	buf := getBuffer()
 	buf.b = appendRequest(buf.b, req.method, req.full, t.id, req.data, req.Sender())
+	buf.b = appendTrace(buf.b, req.look().trace)
 	p.mu.Lock()
 	err := p.transmit(buf.b, t)
 	p.mu.Unlock()
@@ -165,6 +180,7 @@ func (p *Peer) forget(t *Transaction) {
 	defer p.mu.Unlock()
 	if p.pending[t.key] == t {
 		delete(p.pending, t.key)
+		p.settle()
 	}
 	// What is held need not be sent any more, and gives way to others.
 	i := slices.IndexFunc(p.held, func(m heldMessage) bool { return m.transaction == t })
@@ -229,17 +245,19 @@ func (p *Peer) release() (unsent []*Transaction) {
 	return unsent
 }
 
-// reply sends a response to the peer. ends tells whether it ends a request in progress.
-func (p *Peer) reply(status int, reason, id string, data JSON, ends bool) error {
+// reply sends a response to the peer. ended is the request in progress that it ends, nil if it ends none.
+func (p *Peer) reply(status int, reason, id string, data JSON, ended *Request) error {
 	buf := getBuffer()
 	defer buf.put()
 	buf.b = appendResponse(buf.b, status, reason, id, data)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if ends {
-		p.inProgress--
+	if ended == nil {
+		return p.transmit(buf.b, nil)
 	}
-	return p.transmit(buf.b, nil)
+	err := p.transmit(buf.b, nil)
+	p.finished(ended) // only now, so that the response is ahead of a close
+	return err
 }
 
 // Close disconnects the peer: it is offline at once, without a grace period. Zero
@@ -280,9 +298,13 @@ func (p *Peer) sender() JSON {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.senderJSON == "" {
-		b := appendString([]byte(`{"username":`), p.username)
-		b = appendString(append(b, `,"uuid":`...), p.uuid)
-		p.senderJSON = JSON(append(b, '}'))
+		p.senderJSON = senderOf(p.username, p.uuid)
 	}
 	return p.senderJSON
+}
+
+func senderOf(username, uuid string) JSON {
+	b := appendString([]byte(`{"username":`), username)
+	b = appendString(append(b, `,"uuid":`...), uuid)
+	return JSON(append(b, '}'))
 }

@@ -4,15 +4,16 @@ import "time"
 
 // reconnect gives the peer a connection in place of the one it has or had. A peer
 // that has gone cannot take it: then the result is closed when its identity is free.
-func (p *Peer) reconnect(l *Link, data map[string]any) (departed chan struct{}) {
+func (p *Peer) reconnect(id Identity, l *Link, welcome []byte) (departed chan struct{}) {
 	p.mu.Lock()
 	if p.gone {
 		defer p.mu.Unlock()
 		return p.departed
 	}
-	p.data.merge(data)
+	p.data.merge(id.Data)
 	old := p.link
 	p.link = l
+	p.take(l, welcome)
 	p.losses++
 	if p.grace != nil {
 		p.grace.Stop()
@@ -23,6 +24,7 @@ func (p *Peer) reconnect(l *Link, data map[string]any) (departed chan struct{}) 
 	} else {
 		p.news = append(p.news, p.reconnected)
 	}
+	p.connected(id)
 	p.tell()
 	for _, t := range unsent {
 		t.endLocally(503, "peer too slow")
@@ -30,14 +32,37 @@ func (p *Peer) reconnect(l *Link, data map[string]any) (departed chan struct{}) 
 	return nil
 }
 
+// take makes a connection the peer's own. The welcome, if there is one, is sent before anything else. p.mu is held.
+func (p *Peer) take(l *Link, welcome []byte) {
+	l.peer.Store(p)
+	if welcome != nil {
+		_ = l.conn.Send(welcome) // if it fails, the connection ends and that is reported
+	}
+}
+
+// connected announces a connection to whoever let it in. p.mu is held.
+func (p *Peer) connected(id Identity) {
+	if id.Connected != nil {
+		p.news = append(p.news, func() { p.app.Guard(func() { id.Connected(p) }) })
+	}
+}
+
 // lost begins the grace period after a connection has ended, or takes the peer offline.
 func (p *Peer) lost(l *Link, code int, reason string) {
 	p.mu.Lock()
 	if p.link != l {
 		p.mu.Unlock()
+		if next := l.Peer(); next != p {
+			next.lost(l, code, reason) // it was introduced meanwhile
+		}
 		return
 	}
 	p.link = nil
+	if p.guest != nil {
+		p.guest.code, p.guest.reason = code, reason
+		p.end(code, reason)
+		return
+	}
 	p.losses++
 	loss := p.losses
 	p.news = append(p.news, func() { p.disconnected(code, reason) })
@@ -73,6 +98,7 @@ func (p *Peer) goOffline(code int, reason string) {
 func (p *Peer) end(code int, reason string) {
 	p.gone = true
 	p.departed = make(chan struct{})
+	p.settle()
 	l := p.link
 	p.link = nil
 	if p.grace != nil {
@@ -165,6 +191,10 @@ func (p *Peer) arrives() {
 
 // departs announces that the peer has gone, and makes room for another with its identity.
 func (p *Peer) departs() {
+	if p.guest != nil {
+		p.guest.ended()
+		return
+	}
 	defer p.app.leave(p)
 	for _, fn := range p.app.offline.all() {
 		p.app.Guard(func() { fn(p) })

@@ -15,7 +15,7 @@ import (
 func TestPeer(t *testing.T) {
 	app := New(Options{})
 	c := newFakeConn()
-	if err := c.connect(app, Identity{"alice", "1", map[string]any{"role": "admin"}}); err != nil {
+	if err := c.connect(app, Identity{Username: "alice", UUID: "1", Data: map[string]any{"role": "admin"}}); err != nil {
 		t.Fatal(err)
 	}
 	p := c.peer()
@@ -168,7 +168,7 @@ func TestPeerTakeOver(t *testing.T) {
 	old.take()
 
 	c := newFakeConn()
-	if err := c.connect(app, Identity{"alice", "1", map[string]any{"new": 2, "both": 2}}); err != nil {
+	if err := c.connect(app, Identity{Username: "alice", UUID: "1", Data: map[string]any{"new": 2, "both": 2}}); err != nil {
 		t.Fatal(err)
 	}
 	old.wantClosed(t, "3000 online elsewhere")

@@ -63,45 +63,58 @@ func (a *App) find(found []*Peer, username, uuid string) []*Peer {
 // it has or had. The transport then reports what it reads to the link. It fails with ErrClosed when
 // the application is closed, and when the identity is not valid.
 func (a *App) Connect(id Identity, c Conn) (*Link, error) {
-	if err := id.check(); err != nil {
+	l := &Link{conn: c, meter: id.Meter, number: a.links.Add(1)}
+	err := id.check()
+	switch {
+	case err != nil:
+	case id.Introduction != nil:
+		err = a.invite(l, id.Introduction)
+	default:
+		err = a.connect(id, l, nil)
+	}
+	if err != nil {
+		closed(id.Meter)
 		return nil, err
 	}
+	return l, nil
+}
+
+// connect gives a connection to the peer with an identity. welcome is sent to it before anything else.
+func (a *App) connect(id Identity, l *Link, welcome []byte) error {
 	for {
-		l, departed, err := a.connect(id, c)
+		departed, err := a.tryConnect(id, l, welcome)
 		if departed == nil {
-			return l, err
+			return err
 		}
 		<-departed // an earlier life of the same peer is still being announced offline
 	}
 }
 
-func (a *App) connect(id Identity, c Conn) (l *Link, departed chan struct{}, err error) {
+func (a *App) tryConnect(id Identity, l *Link, welcome []byte) (departed chan struct{}, err error) {
 	key := peerKey{id.Username, id.UUID}
-	l = &Link{conn: c}
 	a.mu.Lock()
 	if a.closed {
 		a.mu.Unlock()
-		return nil, nil, ErrClosed
+		return nil, ErrClosed
 	}
 	if p := a.peers[key]; p != nil {
 		a.mu.Unlock()
-		l.peer = p
-		departed = p.reconnect(l, id.Data)
-		return l, departed, nil
+		return p.reconnect(id, l, welcome), nil
 	}
 	// Cloned, because a transport cuts them out of something larger, such as a URL.
 	key = peerKey{strings.Clone(id.Username), strings.Clone(id.UUID)}
 	p := &Peer{app: a, username: key.username, uuid: key.uuid, link: l, serving: true}
 	p.news = append(p.news, p.arrives)
 	p.data.merge(id.Data)
-	l.peer = p
+	p.mu.Lock() // whoever finds the peer waits until it has been welcomed
 	a.peers[key] = p
 	a.enter(p)
 	a.mu.Unlock()
 
-	p.mu.Lock()
+	p.take(l, welcome)
+	p.connected(id)
 	p.tell()
-	return l, nil, nil
+	return nil, nil
 }
 
 // enter adds p to its user's devices. a.mu is held.

@@ -151,8 +151,8 @@ func TestIdentities(t *testing.T) {
 	a.wantClosed(t)
 
 	for _, id := range []Identity{
-		{"", "1", nil}, {"alice", "", nil}, {"\xff", "1", nil}, {"alice", "a\xc0\x80", nil},
-		{strings.Repeat("x", 257), "1", nil}, {"alice", strings.Repeat("日", 86), nil},
+		{UUID: "1"}, {Username: "alice"}, {Username: "\xff", UUID: "1"}, {Username: "alice", UUID: "a\xc0\x80"},
+		{Username: strings.Repeat("x", 257), UUID: "1"}, {Username: "alice", UUID: strings.Repeat("日", 86)},
 	} {
 		before := app.Stats().Peers
 		if err := newFakeConn().connect(app, id); err == nil {

@@ -22,14 +22,18 @@ type Request struct {
 	full   string // the path as it was sent, or as SetPath left it
 	base   int    // how much of full is hidden from the current handler
 	data   JSON
-	size   int // of the message that the strings are substrings of
 	params []param
 	rare   *rare // nil when there is nothing of it
 	ended  atomic.Bool
+	size   int32 // of the message that the strings are substrings of
+
+	newer, older *Request // of the peer's requests in progress; guarded by peer.mu
 
 	loop     *Loop // on which the request was received, with the turn it was handled in
 	loopTurn uint64
 
+	walk  *walk         // of the router that has it
+	began time.Duration // on the clock, if somebody observes
 	root  walk
 	space [2]param // for params
 }
@@ -40,6 +44,7 @@ type rare struct {
 	sender  JSON
 	bad     error // why a request of the application's own cannot be sent
 	timeout time.Duration
+	trace   string // the W3C trace context
 	values  map[string]any
 	calls   []paramCall
 	hooks   []func(*Response)
@@ -316,7 +321,13 @@ func (r *Request) respond(status int, reason string, body JSON) error {
 		}
 		body = res.data
 	}
-	return r.peer.reply(status, reason, r.id, body, status >= 200)
+	if status < 200 {
+		return r.peer.reply(status, reason, r.id, body, nil)
+	}
+	if r.peer.app.observe.Request != nil {
+		r.peer.app.observed(r.Route(), status, r.began)
+	}
+	return r.peer.reply(status, reason, r.id, body, r)
 }
 
 // listen shows a response to a listener and survives its panic: the peer gets the response all the same.

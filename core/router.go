@@ -67,6 +67,8 @@ func (s *stack) candidates(path string, from int) candidates {
 
 // layer is one entry of a stack: exactly one of its handlers is set.
 type layer struct {
+	pattern string
+	routes  atomic.Pointer[[]routeName] // what the pattern is part of
 	matcher *matcher
 	use     *callee
 	catch   *callee
@@ -90,7 +92,7 @@ func (r *Router) UseOn(pattern Pattern, handlers ...Handler) {
 	m := r.compile(pattern, false)
 	layers := make([]*layer, len(handlers))
 	for i, h := range handlers {
-		layers[i] = &layer{matcher: m, use: handlerCallee(h)}
+		layers[i] = &layer{pattern: pattern.String(), matcher: m, use: handlerCallee(h)}
 	}
 	r.add(layers...)
 }
@@ -108,7 +110,7 @@ func (r *Router) CatchOn(pattern Pattern, handlers ...ErrorHandler) {
 		if h == nil {
 			panic("core: nil error handler")
 		}
-		layers[i] = &layer{matcher: m, catch: &callee{onError: h}}
+		layers[i] = &layer{pattern: pattern.String(), matcher: m, catch: &callee{onError: h}}
 	}
 	r.add(layers...)
 }
@@ -120,7 +122,7 @@ func (r *Router) Route(path string) *Route { return r.RouteOn(Path(path)) }
 func (r *Router) RouteOn(pattern Pattern) *Route {
 	route := &Route{}
 	route.handlers.Store(new([]routeHandler))
-	r.add(&layer{matcher: r.compile(pattern, true), route: route})
+	r.add(&layer{pattern: pattern.String(), matcher: r.compile(pattern, true), route: route})
 	return route
 }
 

@@ -23,6 +23,8 @@ type Transaction struct {
 	key  string // in the peer's pending transactions
 	done chan struct{}
 
+	began time.Duration // on the clock, if somebody observes
+
 	mu        sync.Mutex
 	timer     *time.Timer
 	responses []*Response // in order, as far as listeners may still want them
@@ -43,7 +45,11 @@ type listener struct {
 const maxKept = 64
 
 func newTransaction(p *Peer, req *Request) *Transaction {
-	return &Transaction{peer: p, req: req, done: make(chan struct{})}
+	t := &Transaction{peer: p, req: req, done: make(chan struct{})}
+	if p.app.observe.Transaction != nil {
+		t.began = clock()
+	}
+	return t
 }
 
 // Request returns the request that was sent.
@@ -145,6 +151,9 @@ func (t *Transaction) add(res *Response) bool {
 			t.timer.Stop()
 		}
 		close(t.done)
+		if fn := t.peer.app.observe.Transaction; fn != nil {
+			fn(res, clock()-t.began)
+		}
 	}
 	due := t.due
 	t.due = true

@@ -57,11 +57,23 @@ type Identity struct {
 	Username string         // the account, 1 to 256 bytes of UTF-8
 	UUID     string         // the device, 1 to 256 bytes of UTF-8
 	Data     map[string]any // initial values of Peer.Data
+	Meter    Meter          // bounds the connection; nil for none
+
+	// Connected, if it is not nil, is called when the connection has become the peer's: after the online listeners have been, if
+	// the peer is new, and also when it takes over from another connection or replaces a lost one.
+	Connected func(*Peer)
+
+	// Introduction, if it is not nil, lets the connection's first request say who the peer is. Of the other fields only
+	// Meter counts then.
+	Introduction *Introduction
 }
 
 const maxIdentity = 256
 
 func (id Identity) check() error {
+	if id.Introduction != nil {
+		return nil
+	}
 	for _, f := range [...]struct{ name, value string }{{"username", id.Username}, {"uuid", id.UUID}} {
 		switch {
 		case f.value == "":

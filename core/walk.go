@@ -14,7 +14,8 @@ type walk struct {
 	req    *Request
 	router *Router
 	stack  *stack
-	out    Next // the parent's next; nil in the application's own router
+	out    Next  // the parent's next; nil in the application's own router
+	parent *walk // nil in the application's own router
 
 	todo   candidates
 	full   string  // the path that todo was made for
@@ -22,13 +23,14 @@ type walk struct {
 	params []param // the parent's; the layer's are appended behind them
 
 	// The layer that runs, and how far it has got.
-	stage   stage
-	at      int     // its number in the stack
 	err     error   // what it was reached with
-	matched int     // bytes of the path that its pattern covers
 	own     []param // its parameters
-	key     int     // the next of them to be handled
-	nth     int     // the next handler of that parameter, or of the route
+	at      int32   // its number in the stack
+	matched int32   // bytes of the path that its pattern covers
+	key     int32   // the next of its parameters to be handled
+	nth     int32   // the next handler of that parameter, or of the route
+	routed  int32   // the last layer that is not for errors; -1 when there is none
+	stage   stage
 
 	turn atomic.Uint32 // moves on with every call of next
 }
@@ -42,7 +44,7 @@ const (
 )
 
 func (w *walk) start(req *Request, r *Router, out Next) {
-	w.req, w.router, w.stack, w.out = req, r, r.stack.Load(), out
+	w.req, w.router, w.stack, w.out, w.parent = req, r, r.stack.Load(), out, req.walk
 	w.full, w.base, w.params = req.full, req.base, req.params
 	w.todo = w.stack.candidates(req.Path(), 0)
 	w.call(w.advance(nil))
@@ -55,12 +57,15 @@ func (w *walk) advance(err error) *callee {
 	req.base = w.base
 	if req.full != w.full {
 		w.full = req.full
-		w.todo = w.stack.candidates(req.Path(), w.at+1)
+		w.todo = w.stack.candidates(req.Path(), int(w.at)+1)
 	}
 	path := req.Path()
 	for {
-		w.at = w.todo.next()
+		w.at = int32(w.todo.next())
 		if w.at < 0 {
+			if err == nil {
+				w.ran(-1)
+			}
 			return w.leave(err)
 		}
 		l := w.stack.layers[w.at]
@@ -69,13 +74,17 @@ func (w *walk) advance(err error) *callee {
 		}
 		params, n, ok, bad := l.matcher.match(path, w.params)
 		if bad != nil {
+			w.ran(w.at)
 			err = cause(err, Error(400, bad.Error()))
 			continue
 		}
 		if !ok || l.route != nil && !l.route.handles(req.method) {
 			continue
 		}
-		w.err, w.matched = err, n
+		if l.catch == nil {
+			w.ran(w.at)
+		}
+		w.err, w.matched = err, int32(n)
 		w.own = params[len(w.params):]
 		req.params = w.own
 		if w.router.options.MergeParams {
@@ -83,6 +92,14 @@ func (w *walk) advance(err error) *callee {
 		}
 		w.stage, w.key, w.nth = inParams, 0, 0
 		return w.proceed()
+	}
+}
+
+// ran takes note of the layer that has the request.
+func (w *walk) ran(at int32) {
+	w.routed = at
+	if w.req.walk != w {
+		w.req.walk = w
 	}
 }
 
@@ -104,7 +121,7 @@ func (w *walk) leave(err error) *callee {
 // proceed returns the next param handler, or, after the last, the layer's own.
 func (w *walk) proceed() *callee {
 	handlers := *w.router.params.Load()
-	for ; len(handlers) > 0 && w.key < len(w.own); w.key, w.nth = w.key+1, 0 {
+	for ; len(handlers) > 0 && int(w.key) < len(w.own); w.key, w.nth = w.key+1, 0 {
 		name := w.own[w.key].name
 		chain := handlers[name]
 		if len(chain) == 0 {
@@ -119,7 +136,7 @@ func (w *walk) proceed() *callee {
 				continue
 			}
 		}
-		if w.nth < len(chain) {
+		if int(w.nth) < len(chain) {
 			w.nth++
 			return chain[w.nth-1]
 		}
@@ -142,7 +159,7 @@ func (w *walk) proceed() *callee {
 // hide takes what the layer has matched off its handler's sight. A slash at the end stays: what
 // remains of the path begins with it. It fails when a param handler has set another path.
 func (w *walk) hide() bool {
-	n := min(w.base+w.matched, len(w.full))
+	n := min(w.base+int(w.matched), len(w.full))
 	if n > w.base && w.full[n-1] == '/' {
 		n--
 	}
@@ -155,11 +172,11 @@ func (w *walk) hide() bool {
 }
 
 func (w *walk) proceedRoute(r *Route) *callee {
-	i, c := r.from(w.nth, w.req.method)
+	i, c := r.from(int(w.nth), w.req.method)
 	if c == nil {
 		return w.advance(nil)
 	}
-	w.nth = i + 1
+	w.nth = int32(i) + 1
 	return c
 }
 

@@ -188,6 +188,9 @@ func benchInstantiate(b *testing.B, m *Module) {
 	const n = 20
 	all := make([]*instance, n)
 	var before, after runtime.MemStats
+	v.memories.mu.Lock()
+	v.memories.free = nil
+	v.memories.mu.Unlock()
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for i := range all {

@@ -164,6 +164,10 @@ func (f field) numeric() bool { return f == fieldStatus || f == fieldSecure || f
 
 // write puts the event into a frame, with the fields that the module wants.
 func (e *event) write(w *frameWriter, push []wanted) {
+	if e.kind == EventRequest {
+		e.writeRequest(w, push)
+		return
+	}
 	for i := range push {
 		e.push(w, push[i].field, push[i].key)
 	}
@@ -172,6 +176,38 @@ func (e *event) write(w *frameWriter, push []wanted) {
 	}
 	if e.kind == EventReply || e.kind == EventTimer {
 		w.addUint64(fieldCorrelation, e.correlation)
+	}
+}
+
+// writeRequest is write for the event that there are most of: the fields of most requests without asking what else they could be.
+func (e *event) writeRequest(w *frameWriter, push []wanted) {
+	req := e.req
+	for i := range push {
+		f, key := push[i].field, push[i].key
+		switch f {
+		case fieldMethod:
+			w.addText(f, req.Method())
+		case fieldPath:
+			w.addText(f, req.Path())
+		case fieldBase:
+			w.addText(f, req.BasePath())
+		case fieldData:
+			if d := req.Data(); d != "" {
+				w.addText(f, string(d))
+			}
+		case fieldPeer:
+			if p := req.Peer(); p != nil {
+				w.add(f, p.Username(), p.UUID())
+			}
+		case fieldParam:
+			if key == "" {
+				e.pushAll(w, f)
+			} else if v := req.Param(key); v != "" {
+				w.add(f, key, v)
+			}
+		default:
+			e.push(w, f, key)
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 // that took it from the pool. It is the context of the calls into the module, which is how host
 // functions find it.
 type instance struct {
-	context.Context // the version's
+	context.Context // the version's, until the instance is made
 
 	version *version
 	mod     api.Module
@@ -55,10 +55,12 @@ func (v *version) instantiate() (*instance, error) {
 	in.mod, in.memory = mod, mod.Memory()
 	in.on = mod.ExportedFunction(exportOn)
 	in.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
+	in.Context = context.Background() // the engine looks for values at every call, and there are none any more
 	if err := in.initialize(); err != nil {
 		_ = mod.Close(in) // the error that counts is err
 		return nil, err
 	}
+	v.memories.expect(in.memory.Size())
 	return in, nil
 }
 

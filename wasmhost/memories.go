@@ -11,12 +11,14 @@ import (
 type memories struct {
 	limit int
 
-	mu   sync.Mutex
-	free [][]byte // all zeros, up to their capacities
+	mu    sync.Mutex
+	usual uint64   // bytes that an instance has when it has been made
+	free  [][]byte // all zeros, up to their capacities
 }
 
-// keptMemory is the largest memory that is kept. Clearing it takes a small part of the time that making an instance does.
-const keptMemory = 1 << 20
+// keptMemory is the largest memory that is kept, enough for a program in Go. Clearing it takes a small part of the time
+// that making the instance did.
+const keptMemory = 4 << 20
 
 // Allocate is called by the engine when it makes an instance.
 func (m *memories) Allocate(capacity, _ uint64) experimental.LinearMemory {
@@ -28,7 +30,15 @@ func (m *memories) Allocate(capacity, _ uint64) experimental.LinearMemory {
 		m.free = m.free[:n-1]
 		return l
 	}
-	return &linearMemory{memories: m, bytes: make([]byte, 0, capacity)}
+	return &linearMemory{memories: m, bytes: make([]byte, 0, max(capacity, m.usual))}
+}
+
+// expect says how large the memory of an instance is that has been made. The next one gets as much at once, and is not
+// copied when it grows.
+func (m *memories) expect(size uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.usual = uint64(size)
 }
 
 // linearMemory is the memory of one instance.

@@ -40,6 +40,19 @@ func TestMemories(t *testing.T) {
 	}
 }
 
+// Who has grown while it was made has a successor that need not be copied to do the same.
+func TestMemoriesExpectGrowth(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest).on(Fresh), start: seq(num(3), memoryGrow, drop)}
+	g.on = g.give(actionReply, 0, frame(text(fieldReason, "yes")))
+	v := r.load(g).current.Load()
+	was := v.memories.Allocate(pageSize, 16*pageSize)
+	first := was.Reallocate(pageSize)
+	if grown := was.Reallocate(4 * pageSize); &grown[0] != &first[0] {
+		t.Error("the memory was copied")
+	}
+}
+
 func TestMemoriesKeepsFew(t *testing.T) {
 	m := &memories{limit: 2}
 	var all []interface{ Free() }

@@ -59,6 +59,9 @@ func (in *instance) post(m message) uint64 {
 
 // flush does what the module has asked for. req is the request that the event was about, if it was about one.
 func (v *version) flush(t *turn, req *core.Request) {
+	if len(t.outbox) == 0 {
+		return
+	}
 	for i := range t.outbox {
 		m := &t.outbox[i]
 		switch m.kind {

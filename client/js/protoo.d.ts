@@ -64,7 +64,10 @@ export interface CertificateHash {
   value: BufferSource;
 }
 
-/** The wait before attempt n is random between 0 and `min(cap, base * 2^n)` milliseconds ("full jitter"). */
+/**
+ * The wait before attempt n is random between 0 and `min(cap, base * 2^n)` milliseconds ("full jitter"). A server that closes with 1012 or 1013
+ * can choose the first one itself, up to a minute.
+ */
 export interface ReconnectOptions {
   /** Default: 500. */
   base?: number;

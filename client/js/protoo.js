@@ -3,6 +3,7 @@
 const NO_STATUS = 1005, ABNORMAL = 1006, RESTART = 1012, TRY_LATER = 1013, REPLACED = 3000;
 const FINAL_CODES = new Set([1000, 1008, REPLACED, 4401, 4403]);
 const MAX_CLOSE_REASON = 123;
+const MAX_HINT = 60_000;
 const HEAD_START = 500; // of WebTransport before WebSocket, or the other way round
 const REMEMBERED_FOR = 10 * 60_000;
 const CONTESTED_FOR = 3000;
@@ -212,11 +213,17 @@ class Peer extends EventTarget {
     if (!this.#openedAt) this.#transport++;
     // A server that restarts or is overloaded has not served us, however long it took.
     const served = Date.now() - this.#openedAt >= reconnect.stable;
-    if (served && code !== RESTART && code !== TRY_LATER) this.#attempt = 0;
+    const patience = code === RESTART || code === TRY_LATER;
+    // When the server wants its clients back: "restart; reconnect in 1500 ms".
+    const [, hint] = (patience && reason.match(/; reconnect in (0|[1-9]\d{0,4}) ms$/)) || [];
+    const hinted = hint <= MAX_HINT;
+    if (served && (hinted || !patience)) this.#attempt = 0;
     this.#openedAt = undefined;
     if (!reconnect || (FINAL_CODES.has(code) && !ownDoing)) return this.#end(code, reason, code === REPLACED);
 
-    const delay = Math.random() * Math.min(reconnect.cap, reconnect.base * 2 ** this.#attempt++);
+    let delay = Math.random() * Math.min(reconnect.cap, reconnect.base * 2 ** this.#attempt++);
+    // A server that closes each connection at once must not be asked all the time.
+    if (hinted) delay = Math.max(hint, served ? 0 : delay);
     this.#timer = setTimeout(() => this.#open(), delay);
     this.#emit('reconnecting', { code, reason, attempt: this.#attempt, delay });
   }

@@ -82,6 +82,7 @@ func TestTransport(t *testing.T, start Start) {
 		tests []test
 	}{
 		{"connect", connectTests},
+		{"introduction", introductionTests},
 		{"messages", messageTests},
 		{"close", closeTests},
 		{"reconnect", reconnectTests},

@@ -39,6 +39,8 @@ type path struct {
 	tls     bool
 	ours    bool               // connections come from a NewListener
 	http    func(*http.Server) // changes the server before it starts; nil for nothing
+
+	listen func(net.Listener) net.Listener // changes the listener, below ours; nil for nothing
 }
 
 var paths = []path{
@@ -85,6 +87,9 @@ func start(t testing.TB, p path, app *core.App, accept core.Accept) *server {
 	h.Config.ErrorLog = log.New(io.Discard, "", 0) // clients here break off many a TLS handshake
 	if p.http != nil {
 		p.http(h.Config)
+	}
+	if p.listen != nil {
+		h.Listener = p.listen(h.Listener)
 	}
 	if p.ours {
 		h.Listener = websocket.NewListener(h.Listener, nil)

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"sync"
@@ -36,11 +37,14 @@ type Conn struct {
 	out      *wire.Buffer // frames to be written, nil when there are none
 	written  int          // bytes at the front of out that have been
 	state    state
-	corked   bool // the reading goroutine will flush when it has handled what it has read
-	paused   bool // reading, by the link
-	resumed  bool // before paused was set
-	pinged   bool // and nothing has come since
-	reported bool // to the link, that the connection has ended
+	corked   bool   // the reading goroutine will flush when it has handled what it has read
+	paused   bool   // reading, by the link
+	resumed  bool   // before paused was set
+	pinged   bool   // and nothing has come since
+	reported bool   // to the link, that the connection has ended
+	observed bool   // that it was opened
+	ours     bool   // the code is
+	code     uint16 // of the first close
 	expiry   *time.Timer
 
 	place keeper.Place // of the keeper
@@ -141,8 +145,16 @@ func (c *Conn) borrow() {
 func (c *Conn) Close(code int, reason string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.close(code, reason, code, reason)
+	c.closeWith(code, reason)
 	return nil
+}
+
+// closeWith begins the end that this side wants. c.mu is held.
+func (c *Conn) closeWith(code int, reason string) {
+	if c.state == open {
+		c.ours = true
+	}
+	c.close(code, reason, code, reason)
 }
 
 // close begins the end: the close frame says code and reason, the link is told linkCode and linkReason. c.mu is held.
@@ -150,6 +162,7 @@ func (c *Conn) close(code int, reason string, linkCode int, linkReason string) {
 	if c.state != open {
 		return
 	}
+	c.code = uint16(linkCode)
 	c.state = closing
 	c.borrow()
 	c.out.B = appendClose(c.out.B, code, reason, c.config.client)
@@ -186,6 +199,9 @@ func (c *Conn) end() {
 	if c.state == closed {
 		return
 	}
+	if c.state == open {
+		c.code = core.CloseAbnormal
+	}
 	c.state = closed
 	if c.socket != nil {
 		c.socket.drop()
@@ -218,6 +234,20 @@ func (c *Conn) gone() {
 		c.config.gate.leave(c.from)
 	}
 	c.config.keeper.Remove(c)
+	if c.observed && c.config.observe.Closed != nil {
+		c.mu.Lock()
+		code, ours := int(c.code), c.ours
+		c.mu.Unlock()
+		c.config.observe.Closed(c.config.scheme, code, ours)
+	}
+}
+
+// opened tells the observer that the connection is a peer's. Nothing reads from it yet.
+func (c *Conn) opened() {
+	c.observed = true
+	if c.config.observe.Opened != nil {
+		c.config.observe.Opened(c.config.scheme)
+	}
 }
 
 // connect brings the connection's peer online, and reports whether it could.
@@ -261,6 +291,13 @@ func (c *Conn) pause() bool {
 	return true
 }
 
+// Queued returns how many bytes wait to be written.
+func (c *Conn) Queued() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queued()
+}
+
 // String names the transport and the remote address.
 func (c *Conn) String() string { return c.config.scheme + "/" + c.addr.String() }
 
@@ -293,6 +330,7 @@ func (c *Conn) consume(input *[]byte) verdict {
 	if !c.active.Load() {
 		c.active.Store(true)
 	}
+	c.loop.Read()
 	state := c.cork()
 	if state == closed || c.deaf {
 		*input = nil
@@ -329,6 +367,8 @@ func (c *Conn) consume(input *[]byte) verdict {
 			}
 		case ws.OpPing:
 			c.pong(f.payload)
+		case ws.OpPong:
+			c.ponged(f.payload)
 		case ws.OpClose:
 			c.closedByPeer(f.payload)
 			*input = nil
@@ -365,6 +405,37 @@ func (c *Conn) pong(payload []byte) {
 	}
 }
 
+// epoch is what the times in pings count from.
+var epoch = time.Now()
+
+// ping asks for a sign of life. The answer repeats when that was. c.mu is held.
+func (c *Conn) ping() {
+	c.pinged = true
+	var payload []byte
+	if c.config.observe.RTT != nil {
+		payload = binary.BigEndian.AppendUint64(nil, uint64(time.Since(epoch)))
+	}
+	_ = c.send(ws.OpPing, payload)
+}
+
+// ponged takes the answer to a ping. One that was not asked for says nothing.
+func (c *Conn) ponged(payload []byte) {
+	if c.config.observe.RTT == nil || len(payload) != 8 {
+		return
+	}
+	c.mu.Lock()
+	asked := c.pinged
+	c.pinged = false
+	c.mu.Unlock()
+	took := time.Since(epoch) - time.Duration(binary.BigEndian.Uint64(payload))
+	if asked && took >= 0 && took <= maxRoundTrip {
+		c.config.observe.RTT(c.config.scheme, took)
+	}
+}
+
+// maxRoundTrip bounds what a client can make up.
+const maxRoundTrip = 10 * time.Minute
+
 // closedByPeer answers a close frame with one of the same code.
 func (c *Conn) closedByPeer(payload []byte) {
 	code, reason, err := wire.ParseClose(payload)
@@ -386,7 +457,7 @@ func (c *Conn) violated(err error) {
 	c.deaf = true
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.close(code, reason, code, reason)
+	c.closeWith(code, reason)
 }
 
 // check is the keeper's visit. A connection that has been silent since the last
@@ -398,16 +469,16 @@ func (c *Conn) check(now uint32) {
 		return
 	}
 	if since := c.partial.Load(); since != 0 && now-since > c.config.keeper.Patience {
-		c.close(core.ClosePolicy, "message took too long", core.ClosePolicy, "message took too long")
+		c.closeWith(core.ClosePolicy, "message took too long")
 		return
 	}
 	switch {
 	case c.active.Swap(false):
 		c.pinged = false
 	case c.pinged && !c.paused: // while nothing is read, only a ping that cannot be sent says something
+		c.ours = true
 		c.end()
 	default:
-		c.pinged = true
-		_ = c.send(ws.OpPing, nil)
+		c.ping()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -33,9 +34,11 @@ type pollers struct {
 	list  []*poller
 	next  atomic.Uint32
 	conns fdTable
+	probe *probe // nil unless somebody observes the delay
 }
 
-func newPollers() (*pollers, error) {
+// newPollers returns pollers that tell delay, unless it is nil, how long events wait.
+func newPollers(delay func(time.Duration)) (*pollers, error) {
 	ps := &pollers{}
 	for range (runtime.GOMAXPROCS(0) + 1) / 2 {
 		p, err := newPoller(&ps.conns)
@@ -46,10 +49,14 @@ func newPollers() (*pollers, error) {
 		ps.list = append(ps.list, p)
 		go p.run()
 	}
+	if delay != nil {
+		ps.probe = newProbe(ps.list, delay)
+	}
 	return ps, nil
 }
 
 func (ps *pollers) close() {
+	ps.probe.stop()
 	for _, p := range ps.list {
 		p.stop()
 	}
@@ -65,6 +72,8 @@ func (ps *pollers) adopt(c *Conn, conn net.Conn, early []byte) bool {
 	var tcp *net.TCPConn
 	below, _ := conn.(*carrier)
 	switch {
+	case below != nil && secure != nil && below.before != nil && len(below.before.rest) > 0:
+		return false // a client cannot send so much before its handshake ends, and who does is served by a goroutine
 	case below != nil:
 		tcp = below.TCPConn
 	case secure == nil:
@@ -86,6 +95,9 @@ func (ps *pollers) adopt(c *Conn, conn net.Conn, early []byte) bool {
 		return false
 	}
 	p := ps.list[ps.next.Add(1)%uint32(len(ps.list))]
+	if below != nil {
+		early = append(early, below.unread()...)
+	}
 	s := &eventSocket{Conn: c, poller: p, fd: fd, stash: early}
 	c.loop = p.loop
 	_ = tcp.Close() // the socket lives on in fd, without the runtime's poller
@@ -222,6 +234,8 @@ type poller struct {
 	wakeFD int
 	conns  *fdTable
 	loop   *core.Loop
+	ending atomic.Bool
+	probed atomic.Pointer[probing] // what the next wake-up is for
 
 	events  [128]unix.EpollEvent
 	n, next int // how many events there are, and the next to be handled
@@ -254,7 +268,20 @@ func newPoller(conns *fdTable) (*poller, error) {
 
 // stop ends the poller. It has no connections any more.
 func (p *poller) stop() {
-	_, _ = unix.Write(p.wakeFD, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	p.ending.Store(true)
+	p.wake()
+}
+
+func (p *poller) wake() { _, _ = unix.Write(p.wakeFD, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+
+// woken reports whether the poller has to stop.
+func (p *poller) woken() bool {
+	var count [8]byte
+	_, _ = unix.Read(p.wakeFD, count[:])
+	if probing := p.probed.Swap(nil); probing != nil {
+		probing.arrived()
+	}
+	return p.ending.Load()
 }
 
 func (p *poller) run() {
@@ -269,6 +296,9 @@ func (p *poller) run() {
 			e := &p.events[p.next]
 			p.next++
 			if int(e.Fd) == p.wakeFD {
+				if !p.woken() {
+					continue
+				}
 				_ = unix.Close(p.wakeFD)
 				_ = unix.Close(p.fd)
 				return

@@ -74,6 +74,9 @@ type Options struct {
 
 	// Goroutines turns event-driven reading off.
 	Goroutines bool
+
+	// Observe is told of every connection; nil if nobody is to be told.
+	Observe *core.TransportObserver
 }
 
 // config is what the connections of a server, or of a client, share.
@@ -85,6 +88,7 @@ type config struct {
 	closeTimeout time.Duration
 	keeper       *keeper.Keeper[Conn]
 	gate         *gate // nil for clients
+	observe      core.TransportObserver
 }
 
 // A Server accepts WebSocket connections. It is an http.Handler and an io.Closer.
@@ -122,6 +126,9 @@ func New(app *core.App, accept core.Accept, o Options) *Server {
 		gate:         &s.gate,
 		keeper:       newKeeper(o.PingInterval, cmp.Or(o.MessageTimeout, 30*time.Second)),
 	}
+	if o.Observe != nil {
+		s.plain.observe = *o.Observe
+	}
 	s.secure = s.plain
 	s.secure.scheme = "wss"
 	return s
@@ -130,12 +137,12 @@ func New(app *core.App, accept core.Accept, o Options) *Server {
 // ServeHTTP makes the request's connection a peer's, or refuses it with a status and a reason.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refused := s.check(r); refused != nil {
-		refuse(w, refused)
+		s.refuse(w, r, refused)
 		return
 	}
 	from, refused := s.gate.enter(r.RemoteAddr)
 	if refused != nil {
-		refuse(w, refused)
+		s.refuse(w, r, refused)
 		return
 	}
 	taken := false
@@ -146,12 +153,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	id, refused := s.admit(r)
 	if refused != nil {
-		refuse(w, refused)
+		s.refuse(w, r, refused)
 		return
 	}
 	c := s.newConn(r)
 	if c == nil {
-		refuse(w, shuttingDown)
+		s.refuse(w, r, shuttingDown)
 		return
 	}
 	c.from, taken = from, true
@@ -160,15 +167,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.cork()
 	if c.connect(s.app, id) != nil {
 		c.gone()
-		refuse(w, shuttingDown)
+		s.refuse(w, r, shuttingDown)
 		return
 	}
 	conn, early, err := s.upgrade(c, w, r)
 	if err != nil {
 		c.abort()
 		c.gone()
+		s.refused(r, 0)
 		return
 	}
+	c.opened()
 	if !s.adopt(c, conn, early) {
 		go newStream(c, conn, early).run()
 	}
@@ -176,18 +185,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var shuttingDown = &core.StatusError{Status: http.StatusServiceUnavailable, Reason: "shutting down"}
 
+func (s *Server) configOf(r *http.Request) *config {
+	if r.TLS != nil {
+		return &s.secure
+	}
+	return &s.plain
+}
+
 // newConn returns nil when the server is closed.
 func (s *Server) newConn(r *http.Request) *Conn {
-	config := &s.plain
-	if r.TLS != nil {
-		config = &s.secure
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil
 	}
-	c := newConn(config)
+	c := newConn(s.configOf(r))
 	c.addr, _ = netip.ParseAddrPort(r.RemoteAddr)
 	return c
 }
@@ -226,7 +238,7 @@ func (s *Server) adopt(c *Conn, conn net.Conn, early []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pollers == nil {
-		pollers, err := newPollers()
+		pollers, err := newPollers(s.plain.observe.LoopDelay)
 		if err != nil {
 			return false
 		}
@@ -239,7 +251,7 @@ func (s *Server) adopt(c *Conn, conn net.Conn, early []byte) bool {
 // HTTP status.
 func (s *Server) check(r *http.Request) *core.StatusError {
 	switch {
-	case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+	case !isHandshake(r):
 		return &core.StatusError{Status: http.StatusUpgradeRequired, Reason: "this is a WebSocket endpoint"}
 	case r.Method != http.MethodGet:
 		return &core.StatusError{Status: http.StatusMethodNotAllowed, Reason: "a WebSocket handshake is a GET"}
@@ -295,7 +307,11 @@ func (s *Server) admit(r *http.Request) (core.Identity, *core.StatusError) {
 	return s.app.Admit(s.accept, request)
 }
 
-func refuse(w http.ResponseWriter, e *core.StatusError) {
+// refuse answers a handshake, or what is none.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.StatusError) {
+	if isHandshake(r) {
+		s.refused(r, e.Status)
+	}
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -311,6 +327,17 @@ func refuse(w http.ResponseWriter, e *core.StatusError) {
 	}
 	w.WriteHeader(e.Status)
 	fmt.Fprintln(w, e.Reason)
+}
+
+func (s *Server) refused(r *http.Request, status int) {
+	c := s.configOf(r)
+	if c.observe.Refused != nil {
+		c.observe.Refused(c.scheme, status)
+	}
+}
+
+func isHandshake(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
 // hasToken looks for a token in a comma-separated header field.

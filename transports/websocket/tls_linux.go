@@ -14,7 +14,8 @@ import (
 // called, because its reading writes, too: alerts, and answers to key updates.
 type carrier struct {
 	*net.TCPConn
-	records // where the next byte to be read stands
+	before  *prefaced // nil without a preface
+	records           // where the next byte to be read stands
 
 	tls     *tls.Conn    // nil until the connection is taken over
 	in      []byte       // ciphertext for crypto/tls to read
@@ -24,17 +25,43 @@ type carrier struct {
 }
 
 func carry(conn net.Conn) net.Conn {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		return &carrier{TCPConn: tcp}
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		return &carrier{TCPConn: c}
+	case *prefaced:
+		if tcp, ok := c.Conn.(*net.TCPConn); ok {
+			return &carrier{TCPConn: tcp, before: c}
+		}
 	}
 	return conn
+}
+
+// below returns what is read from until the connection is taken over.
+func (c *carrier) below() net.Conn {
+	if c.before != nil {
+		return c.before
+	}
+	return c.TCPConn
+}
+
+// RemoteAddr returns the client's address.
+func (c *carrier) RemoteAddr() net.Addr { return c.below().RemoteAddr() }
+
+// unread takes what was read with the preface and is not of it.
+func (c *carrier) unread() []byte {
+	if c.before == nil {
+		return nil
+	}
+	rest := c.before.rest
+	c.before.rest = nil
+	return rest
 }
 
 // Read gives out the bytes of one record at most, so that crypto/tls never has any left when it
 // has returned what a record says.
 func (c *carrier) Read(b []byte) (int, error) {
 	if c.tls == nil {
-		n, err := c.TCPConn.Read(b)
+		n, err := c.below().Read(b)
 		for rest := b[:n]; len(rest) > 0; {
 			rest = rest[c.next(rest):]
 		}

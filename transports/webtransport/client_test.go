@@ -364,7 +364,7 @@ func (c *client) message() ([]byte, error) {
 func (c *client) leaveWhenDone() {
 	select {
 	case <-c.Context().Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 	}
 	c.leave()
 }

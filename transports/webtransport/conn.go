@@ -23,6 +23,7 @@ type config struct {
 	datagrams    bool
 	keeper       *keeper.Keeper[Conn]
 	counters     *counters
+	observe      core.TransportObserver
 }
 
 // A Conn is one WebTransport session with its stream. It implements [core.Conn].
@@ -65,6 +66,11 @@ type Conn struct {
 
 	place   keeper.Place
 	visitor *visitor // of the gate
+	caller  *caller  // nil on clients
+
+	observed bool // that it was opened
+	ours     bool // the code is, of the first close
+	ending   int  // that code
 }
 
 type state uint8
@@ -158,15 +164,24 @@ func (c *Conn) borrow() {
 func (c *Conn) Close(code int, reason string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.close(code, reason)
+	c.closeWith(code, reason)
 	return nil
 }
 
-// close begins the end. c.mu is held, as for the next two.
+// closeWith begins the end that this side wants. c.mu is held, as for the next three.
+func (c *Conn) closeWith(code int, reason string) {
+	if c.state == open {
+		c.ours = true
+	}
+	c.close(code, reason)
+}
+
+// close begins the end.
 func (c *Conn) close(code int, reason string) {
 	if c.state != open {
 		return
 	}
+	c.ending = code
 	c.state = closing
 	c.code, c.reason = code, reason
 	c.borrow()
@@ -192,6 +207,9 @@ func (c *Conn) end(code int, reason string) {
 	}
 	if c.state == open {
 		c.code, c.reason = code, reason
+	}
+	if c.ending == 0 {
+		c.ending = code
 	}
 	c.state = closed
 	if c.paused {
@@ -227,9 +245,30 @@ func (c *Conn) gone() {
 	if c.ended != nil {
 		c.ended()
 	}
+	if c.observed && c.config.observe.Closed != nil {
+		c.mu.Lock()
+		code, ours := c.ending, c.ours
+		c.mu.Unlock()
+		c.config.observe.Closed(transportName, code, ours)
+	}
 	if c.done != nil {
 		close(c.done)
 	}
+}
+
+// opened tells the observer that the connection is a peer's. Nothing reads from it yet.
+func (c *Conn) opened() {
+	c.observed = true
+	if c.config.observe.Opened != nil {
+		c.config.observe.Opened(transportName)
+	}
+}
+
+// Queued returns how many bytes wait to be written.
+func (c *Conn) Queued() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queued()
 }
 
 // Resume goes on reading after the link has asked for a pause.
@@ -262,7 +301,7 @@ func (c *Conn) pause() bool {
 func (c *Conn) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return "wt/" + c.addr.String()
+	return transportName + "/" + c.addr.String()
 }
 
 func (c *Conn) kept() *keeper.Place { return &c.place }
@@ -275,12 +314,17 @@ func (c *Conn) check(now uint32) {
 		return
 	}
 	if since := c.partial.Load(); since != 0 && now-since > c.config.keeper.Patience {
-		c.close(core.ClosePolicy, "message took too long")
+		c.closeWith(core.ClosePolicy, "message took too long")
 		return
 	}
 	if c.stream != nil && c.session.extra() {
-		c.close(core.CloseProtocolError, "more than one stream")
+		c.closeWith(core.CloseProtocolError, "more than one stream")
 		return
+	}
+	if observe := c.config.observe.RTT; observe != nil && c.caller != nil {
+		if took := c.caller.conn.ConnectionStats().SmoothedRTT; took > 0 {
+			observe(transportName, took)
+		}
 	}
 	addr := addrPort(c.session.RemoteAddr())
 	if addr == c.addr {
@@ -289,7 +333,7 @@ func (c *Conn) check(now uint32) {
 	c.addr = addr
 	c.config.counters.migrations.Add(1)
 	if c.visitor != nil && !c.visitor.moved(addr.String()) {
-		c.close(core.CloseTryAgainLater, "too many connections from your address")
+		c.closeWith(core.CloseTryAgainLater, "too many connections from your address")
 	}
 }
 
@@ -316,6 +360,7 @@ func (c *Conn) withoutStream(ctx context.Context, err error) {
 		code, reason = c.session.verdict(err)
 	}
 	c.mu.Lock()
+	c.ours = c.state == open && ctx.Err() != nil || c.ours
 	c.close(code, reason) // has nothing to write to, but says what the session ends with
 	code, reason = c.code, c.reason
 	c.mu.Unlock()

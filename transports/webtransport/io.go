@@ -49,6 +49,7 @@ const (
 // consume handles what has been read. It keeps c.input up to date, so that another
 // goroutine can go on where a detached one has left off. What is sent meanwhile is written at the end, in one piece.
 func (c *Conn) consume() verdict {
+	c.loop.Read()
 	if !c.cork() || c.deaf {
 		c.input = nil
 	}
@@ -139,7 +140,7 @@ func (c *Conn) violated(err error) {
 	c.silence()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.close(code, reason)
+	c.closeWith(code, reason)
 }
 
 // silence makes the connection read until its end, and understand nothing.
@@ -220,6 +221,7 @@ func (c *Conn) stuck(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		// Half a frame may have been written, so that a close frame has no place any more.
 		c.config.counters.stuck.Add(1)
+		c.ours = c.ours || c.state == open
 		c.end(core.CloseTryAgainLater, "too slow")
 		return
 	}
@@ -263,6 +265,9 @@ func (c *Conn) finish(err error) {
 	case !told:
 		code, reason := c.session.verdict(err)
 		c.mu.Lock()
+		if c.ending == 0 {
+			c.ending = code
+		}
 		c.report(code, reason)
 		c.mu.Unlock()
 	}

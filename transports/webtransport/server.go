@@ -76,6 +76,10 @@ type Options struct {
 	// Datagrams turns datagrams on: see Conn.SendDatagram. It costs each session another goroutine.
 	Datagrams bool
 
+	// Observe is told of every session; nil if nobody is to be told. A QUIC connection that asks for none is not told of, nor one that is
+	// refused before it can ask: see Stats.
+	Observe *core.TransportObserver
+
 	// Handler has the requests to Serve that do not ask for WebTransport at all: browsers that are told about HTTP/3 use it for
 	// everything. Whether it serves WebTransport, and at which path, is its own business: it gives
 	// these requests to the Server. Default the Server itself, at every path.
@@ -144,6 +148,9 @@ func New(app *core.App, accept core.Accept, o Options) *Server {
 		keeper:       keeper.New(cmp.Or(o.CheckInterval, 25*time.Second), cmp.Or(o.MessageTimeout, 30*time.Second), (*Conn).check, (*Conn).kept),
 		counters:     &s.counters,
 	}
+	if o.Observe != nil {
+		s.config.observe = *o.Observe
+	}
 	return s
 }
 
@@ -154,17 +161,17 @@ func New(app *core.App, accept core.Accept, o Options) *Server {
 // with a code of 4000 and the status, such as 4403, and the reason.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refused := s.check(r); refused != nil {
-		refuse(w, refused)
+		s.refuse(w, r, refused)
 		return
 	}
 	from, _ := r.Context().Value(callerKey{}).(*caller)
 	answer, ok := responderOf(w)
 	if from == nil || !ok {
-		refuse(w, &core.StatusError{Status: http.StatusInternalServerError, Reason: "WebTransport is not served here"})
+		s.refuse(w, r, &core.StatusError{Status: http.StatusInternalServerError, Reason: "WebTransport is not served here"})
 		return
 	}
 	if refused := from.begin(s, r.RemoteAddr); refused != nil {
-		refuse(w, refused)
+		s.refuse(w, r, refused)
 		return
 	}
 	taken := false
@@ -175,12 +182,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	id, refused := s.admit(r)
 	if refused != nil && r.Header.Get("Origin") == "" {
-		refuse(w, refused)
+		s.refuse(w, r, refused)
 		return
 	}
 	c := s.newConn(r, from)
 	if c == nil {
-		refuse(w, shuttingDown)
+		s.refuse(w, r, shuttingDown)
 		return
 	}
 	taken = true // gone ends it
@@ -188,11 +195,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// it then finds it. What is sent to it meanwhile waits.
 	c.cork()
 	if refused != nil {
+		s.refused(refused.Status)
 		c.deaf = true
 		_ = c.Close(4000+refused.Status, refused.Reason)
 	} else if c.connect(s.app, id) != nil {
 		c.gone()
-		refuse(w, shuttingDown)
+		s.refuse(w, r, shuttingDown)
 		return
 	}
 	taker := &taker{responder: answer}
@@ -200,10 +208,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		c.abort()
 		c.gone()
+		status := 0
 		if taker.stream == nil {
-			refuse(w, &core.StatusError{Status: http.StatusBadRequest, Reason: err.Error()})
+			status = http.StatusBadRequest
+			refuse(w, &core.StatusError{Status: status, Reason: err.Error()})
+		}
+		if refused == nil {
+			s.refused(status)
 		}
 		return
+	}
+	if refused == nil {
+		c.opened()
 	}
 	c.begin(&session{Session: upgraded, connect: taker.stream})
 	go c.serve()
@@ -230,7 +246,7 @@ func (s *Server) newConn(r *http.Request, from *caller) *Conn {
 	}
 	c := newConn(&s.config)
 	c.addr, _ = netip.ParseAddrPort(r.RemoteAddr)
-	c.visitor, c.ended = from.visitor, from.end
+	c.visitor, c.ended, c.caller = from.visitor, from.end, from
 	return c
 }
 
@@ -257,7 +273,7 @@ func (s *Server) admit(r *http.Request) (core.Identity, *core.StatusError) {
 	defer s.gate.decided()
 	return s.app.Admit(s.accept, &core.ConnectRequest{
 		Context:    r.Context(),
-		Transport:  "wt",
+		Transport:  transportName,
 		Path:       r.URL.Path,
 		Query:      r.URL.Query(),
 		Header:     r.Header,
@@ -267,6 +283,23 @@ func (s *Server) admit(r *http.Request) (core.Identity, *core.StatusError) {
 		Raw:        r,
 	})
 }
+
+// refuse answers a handshake, or what is none.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.StatusError) {
+	if r.Method == http.MethodConnect {
+		s.refused(e.Status)
+	}
+	refuse(w, e)
+}
+
+func (s *Server) refused(status int) {
+	if s.config.observe.Refused != nil {
+		s.config.observe.Refused(transportName, status)
+	}
+}
+
+// transportName is what a ConnectRequest and an observer call this transport.
+const transportName = "wt"
 
 func refuse(w http.ResponseWriter, e *core.StatusError) {
 	h := w.Header()

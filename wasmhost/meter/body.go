@@ -94,6 +94,9 @@ func (b *body) read(f int) {
 	if b.more() {
 		b.malformed(b.pos, "the end of the function", "%d bytes too many", b.end-b.pos)
 	}
+	if b.calls {
+		b.regions[0].cost += costCaller
+	}
 	b.absorb()
 }
 

@@ -49,7 +49,8 @@
 //	division, remainder, square root          8
 //	call                                      4
 //	call_indirect                             8
-//	entry of a function                      32, and 2 for each parameter and local
+//	entry of a function                      16, and 2 for each parameter and local
+//	entry of a function that calls others    48 more, which bounds the stack of a recursion
 //	memory.fill, copy, init                  16, and 1 for 8 bytes
 //	table.fill, copy, init                   16, and 1 for each element
 //	memory.grow                             128, and 8192 for a page that was added
@@ -81,7 +82,8 @@
 // Imported functions come first in the index space, so the one that is added moves all others up by one: calls, element
 // segments, exports, the start function and the name section are adapted. Custom sections other than
 // names are left out, as positions in the code would be wrong; [Info] has the original ones. The code grows by a fifth,
-// about.
+// about. Data segments that are close to each other become one, with the zeros between them, where that makes no
+// difference: engines write them one by one into each new instance, and a program in Go has tens of thousands.
 //
 // A start function is metered like all others. Imported globals are refused unless
 // [Options] say otherwise. What is not in WebAssembly 2.0 is refused: threads, tail

@@ -185,7 +185,7 @@ func TestPaddedNumbers(t *testing.T) {
 	a.elems = [][]byte{seq(u32(1), u32(0), u32(1), padded(1))}
 	r := newRuntime(t, wazero.NewRuntimeConfig())
 	g := newGuest(t, r, mustMeter(t, a.bytes()).Code)
-	const want = 3*costEntry + 2*costCall + costPlain + 2*2
+	const want = 3*costEntry + costCaller + 2*costCall + costPlain + 2*2
 	if _, used, err := g.run(Budget{Total: 1000}, "run"); err != nil || used != want {
 		t.Errorf("used %d, %v; want %d", used, err, want)
 	}

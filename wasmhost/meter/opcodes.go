@@ -93,7 +93,8 @@ const (
 	costDivide   = 8  // integer division, and what the processor does in many steps
 	costCall     = 4  // besides the callee's entry
 	costIndirect = 8  // a call through a table, with its checks
-	costEntry    = 32 // of a function: its frame, and what bounds the stack of a recursion
+	costEntry    = 16 // of a function
+	costCaller   = 48 // of one that calls: many frames of it can be on the stack, which this bounds
 	costLocal    = 2  // of a function's entry, for each parameter and local
 	costBulk     = 16 // an operation on many bytes or elements, without them
 	costGrow     = 128

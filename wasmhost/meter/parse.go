@@ -69,7 +69,9 @@ type parser struct {
 	tableOf  []ValueType
 	nElem    int
 	nData    int
-	declared int // data segments that the data count section tells of, -1 without one
+	segments []segment // of data, as long as all can be merged
+	fixed    bool      // some data segment has to stay as it is
+	declared int       // data segments that the data count section tells of, -1 without one
 	bodies   []span
 	names    *names
 }
@@ -430,6 +432,7 @@ func (p *parser) code() {
 func (p *parser) data() {
 	p.vector(sectionData, "data segments", p.limits.DataSegments, func(int) {
 		at := p.pos
+		var offset span
 		flags := p.u32()
 		if flags > 2 {
 			p.fail(ErrUnsupported, at, "0 to 2", "flags %d of a data segment", flags)
@@ -441,9 +444,13 @@ func (p *parser) data() {
 				memory = p.u32()
 			}
 			p.index(at, "memory", memory, len(p.info.Memories))
+			start := p.pos
 			p.constant()
+			offset = span{start, p.pos}
 		}
-		p.info.DataBytes += len(p.bytes(p.u32()))
+		content := p.bytes(p.u32())
+		p.segment(offset, content)
+		p.info.DataBytes += len(content)
 		p.nData++
 	})
 }

@@ -42,14 +42,25 @@ func (w *rewriter) one(id byte) {
 	case sectionExport:
 		fuel := append(appendName(nil, FuelGlobal), byte(KindGlobal))
 		w.extended(id, len(w.info.Exports), appendU32(fuel, w.global))
+	case sectionData:
+		if all, ok := w.merged(); ok {
+			w.section(id, dataSection(nil, all))
+			return
+		}
+		w.unchanged(id)
 	case sectionCode:
 		if s := w.content[id]; s.end > s.start {
 			w.bodies()
 		}
 	default:
-		if s := w.content[id]; s.end > s.start {
-			w.section(id, w.renumbered(nil, s))
-		}
+		w.unchanged(id)
+	}
+}
+
+// unchanged writes a section in which nothing but references to functions changes.
+func (w *rewriter) unchanged(id byte) {
+	if s := w.content[id]; s.end > s.start {
+		w.section(id, w.renumbered(nil, s))
 	}
 }
 

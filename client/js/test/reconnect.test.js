@@ -95,6 +95,39 @@ for (const [code, lived, delay] of resets) {
   });
 }
 
+/** @type {[number, string, number, number[]][]} */
+const hints = [
+  [1012, 'restart; reconnect in 1500 ms', 5000, [1500, 1000]],
+  [1013, 'busy; reconnect in 60000 ms', 5000, [60_000, 1000]],
+  [1012, 'restart; reconnect in 0 ms', 5000, [0, 1000]],
+  [1012, 'restart; reconnect in 0 ms', 4999, [2000, 4000]],
+  [1012, 'restart; reconnect in 7000 ms', 4999, [7000, 4000]],
+  [1001, 'restart; reconnect in 1500 ms', 5000, [500, 1000]],
+  [1012, 'restart; reconnect in 60001 ms', 5000, [2000, 4000]],
+  [1012, 'restart; reconnect in 01 ms', 5000, [2000, 4000]],
+  [1012, 'restart; reconnect in 1.5 ms', 5000, [2000, 4000]],
+  [1012, 'restart; reconnect in -1 ms', 5000, [2000, 4000]],
+  [1012, 'restart; reconnect in 1 ms ', 5000, [2000, 4000]],
+  [1012, 'restart; reconnect in 1 ms\n', 5000, [2000, 4000]],
+  [1012, 'reconnect in 1 ms', 5000, [2000, 4000]],
+];
+for (const [code, reason, lived, [first, second]] of hints) {
+  test(`closed with ${code} ${JSON.stringify(reason)} after ${lived} ms: the waits are ${first} and ${second} ms`, async (t) => {
+    const { connection, connections, events, tick } = await afterTwoFailures(t);
+    await tick(lived);
+    connection.drop(code, reason);
+    assert.equal(events.at(-1).delay, first);
+    if (first > 0) {
+      await tick(first - 1);
+      assert.equal(connections.length, 3, 'too early');
+    }
+    await tick(1);
+    assert.equal(connections.length, 4);
+    connections[3].drop();
+    assert.equal(events.at(-1).delay, second);
+  });
+}
+
 test('reconnected comes after open only', async (t) => {
   const { connections, events, tick } = await setup(t);
   connections[0].drop();
