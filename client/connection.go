@@ -30,7 +30,7 @@ func (c *Client) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			err = core.ErrClosed
 		}
-		if final(err) || c.peer == nil && !c.o.WaitForServer {
+		if final(err) && !c.expired(err, lasted) || c.peer == nil && !c.o.WaitForServer {
 			c.err = err
 			if c.peer != nil {
 				_ = c.peer.Close(0, "")
@@ -59,6 +59,10 @@ func (c *Client) connect(ctx context.Context) (Conn, *core.Link, error) {
 	defer cancel()
 	conn, err := c.o.Dial(ctx, c.url.String())
 	if err != nil {
+		return nil, nil, c.dialError(err)
+	}
+	if err := c.introduce(ctx, conn); err != nil {
+		_ = conn.Close(core.CloseGoingAway, "")
 		return nil, nil, c.dialError(err)
 	}
 	link, err := c.app.Connect(server, conn)

@@ -43,6 +43,14 @@ type Options struct {
 	// tokens that expire: it is called for every attempt. The context ends with the attempt, not
 	// with the connection. The five options above are then its own business.
 	Dial func(ctx context.Context, url string) (Conn, error)
+	// Introduce returns the request that a connection begins with, for servers that learn from it who the client is: see core.Introduction. It is
+	// called for every attempt to connect, so that tokens can be fresh, and an error makes the attempt fail. Nobody waits for the answer. A server
+	// that refuses closes the connection, usually with 4401, which ends the client; one that closes it with 4401 after five seconds or more has seen a token
+	// expire, and the client connects again with the next one.
+	//
+	// With protoo-edge it is core.NewRequest("authenticate", "/token", map[string]string{"token": token}). The same request, sent with
+	// Request in time, replaces a token without a new connection.
+	Introduce func(ctx context.Context) (*core.Request, error)
 	// DialTimeout bounds each attempt to connect. Default 10 s.
 	DialTimeout time.Duration
 	// WaitForServer lets Dial try again when the first attempt fails, as long as its context

@@ -76,6 +76,7 @@ type App struct {
 	stats        counters
 	ids          atomic.Uint64
 	links        atomic.Uint64
+	watch        *watch
 
 	mu         sync.RWMutex
 	closed     bool
@@ -104,6 +105,7 @@ func New(o Options) *App {
 		trustSender:  o.TrustSender,
 		peers:        make(map[peerKey]*Peer),
 		users:        make(map[string]*Peer),
+		watch:        newWatch(),
 	}
 	if o.Observe != nil {
 		a.observe = *o.Observe

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,27 +221,27 @@ func TestIntroductionAfterClose(t *testing.T) {
 
 // The end of a connection is told to somebody, whatever it coincides with.
 func TestIntroductionRace(t *testing.T) {
-	app := New(Options{})
-	var wait sync.WaitGroup
-	for i := range 500 {
-		over := make(chan struct{})
-		in := &Introduction{
-			Accept: func(*Request) (Identity, error) { return Identity{Username: fmt.Sprint(i), UUID: "1"}, nil },
-			Ended:  func() { close(over) },
+	synctest.Test(t, func(t *testing.T) {
+		app := New(Options{})
+		var ended atomic.Int32
+		const many = 500
+		for i := range many {
+			c := dialUnknown(t, app, &Introduction{
+				Accept: func(*Request) (Identity, error) { return Identity{Username: fmt.Sprint(i), UUID: "1"}, nil },
+				Ended:  func() { ended.Add(1) },
+			})
+			go c.receive(hello("x"))
+			go c.link.Closed(1006, "")
 		}
-		c := dialUnknown(t, app, in)
-		wait.Go(func() {
-			c.receive(hello("x"))
-			<-over
-		})
-		wait.Go(func() { c.link.Closed(1006, "") })
-	}
-	wait.Wait()
-	for deadline := time.Now().Add(time.Minute); app.Peers("", "", nil) > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d peers are left over", app.Peers("", "", nil))
+		synctest.Wait()
+		if n := app.Peers("", "", nil); n != 0 {
+			t.Errorf("%d peers are left over", n)
 		}
-	}
+		time.Sleep(time.Minute)
+		if n := ended.Load(); n != many {
+			t.Errorf("Ended was called %d times, want %d", n, many)
+		}
+	})
 }
 
 // An idle peer and its link take one object each, of these size classes.

@@ -17,6 +17,7 @@ type Link struct {
 	number uint64
 
 	// Guarded by peer.mu.
+	loop   *Loop // that the last request came on
 	paused bool
 	bad    int32
 }
@@ -80,7 +81,7 @@ func (l *Link) receiveBad(loop *Loop, err error, size int) Flow {
 	if unknown {
 		return Continue // the application knows nothing of this peer
 	}
-	return loop.run(func(uint64) {
+	return loop.run(p.app.watch, true, func(uint64) {
 		for _, fn := range p.app.badMessage.all() {
 			p.app.Guard(func() { fn(p, err) })
 		}
@@ -99,6 +100,7 @@ func (l *Link) receiveResponse(loop *Loop, m *message) Flow {
 		delete(p.pending, m.key)
 		p.settle()
 	}
+	awaited := len(p.pending) > 0
 	p.mu.Unlock()
 	if t == nil {
 		if !strings.HasPrefix(m.key, broadcastPrefix) {
@@ -114,7 +116,7 @@ func (l *Link) receiveResponse(loop *Loop, m *message) Flow {
 	p.mu.Lock()
 	p.news = append(p.news, t.tell)
 	p.mu.Unlock()
-	return loop.run(func(uint64) {
+	return loop.run(p.app.watch, awaited, func(uint64) {
 		p.mu.Lock()
 		p.tell()
 	})
@@ -165,8 +167,10 @@ func (l *Link) receiveRequest(loop *Loop, m *message, size int) Flow {
 		return flow
 	}
 	p.serving = true
+	l.loop = loop
+	awaited := len(p.pending) > 0
 	p.mu.Unlock()
-	return loop.run(func(turn uint64) {
+	return loop.run(p.app.watch, awaited, func(turn uint64) {
 		req.loop, req.loopTurn = loop, turn
 		p.serve(req)
 	})

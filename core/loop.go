@@ -18,8 +18,12 @@ const (
 	Detached
 )
 
-// loopTick bounds how long a handler can hold up a loop: at most two ticks.
-const loopTick = 2 * time.Millisecond
+// loopTick bounds how long a handler can hold up a loop: at most two ticks. It is soleTick for a loop that reads one connection, as
+// long as its peer owes no answer: nobody waits for such a loop.
+const (
+	loopTick = 2 * time.Millisecond
+	soleTick = 8 * loopTick
+)
 
 // A Loop lets a transport run handlers on the goroutine that reads, which is what
 // makes a request cheap, without letting a handler that blocks stop the reading. When a
@@ -27,16 +31,17 @@ const loopTick = 2 * time.Millisecond
 // over: a new goroutine continues it and the detained one ends as soon as its handlers have returned.
 //
 // One goroutine at a time runs a loop. All that it needs to go on must be
-// reachable from what the resume function was made with, not from its stack.
+// reachable from what the resume function was made with, not from its stack. The links that it
+// serves are of one application.
 type Loop struct {
 	resume func()
-	timer  *time.Timer
+	sole   bool // it reads one connection only
 	// state is odd while messages are being handled, and moves on by one with every
 	// begin and end. Whoever ends a turn, the goroutine itself or hand-over,
 	// does so by compare-and-swap, so only one of them does.
 	state   atomic.Uint64
-	seen    uint64 // the state at the last tick; of the timer's goroutine
-	armed   atomic.Bool
+	seen    uint64                 // the state at the last tick; guarded by watch.mu
+	care    atomic.Int32           // how closely it is watched; written with watch.mu held
 	current atomic.Pointer[callee] // what runs on the loop, to learn who takes long
 
 	// Of the goroutine that runs the loop: whether Read is called, and the time on the clock of the last call, 0 if nobody has wanted to know.
@@ -46,12 +51,11 @@ type Loop struct {
 
 // NewLoop returns a loop that continues in resume, called on a goroutine of its own, when it
 // is handed over.
-func NewLoop(resume func()) *Loop {
-	l := &Loop{resume: resume}
-	l.timer = time.AfterFunc(loopTick, l.tick)
-	l.timer.Stop()
-	return l
-}
+func NewLoop(resume func()) *Loop { return &Loop{resume: resume} }
+
+// NewSoleLoop returns a loop that reads a single connection. It is cheaper where requests are rare: as long as the peer
+// owes no answer, it is handed over after some tens of milliseconds.
+func NewSoleLoop(resume func()) *Loop { return &Loop{resume: resume, sole: true} }
 
 // Read tells that something has been read: the requests that are received until the next call have come with it, as far as an [Observer] is
 // concerned. A transport need not call it; then they come when they are received. One that reads several at a time saves a look at
@@ -69,9 +73,9 @@ func (l *Loop) arrival() time.Duration {
 	return l.read
 }
 
-// run calls fn in a turn of the loop.
-func (l *Loop) run(fn func(turn uint64)) Flow {
-	turn := l.begin()
+// run calls fn in a turn of the loop, on which w has an eye. awaited tells that the peer owes an answer.
+func (l *Loop) run(w *watch, awaited bool, fn func(turn uint64)) Flow {
+	turn := l.begin(w, awaited)
 	returned := false
 	defer func() {
 		// A handler may end its goroutine with runtime.Goexit; the loop must go on.
@@ -87,10 +91,14 @@ func (l *Loop) run(fn func(turn uint64)) Flow {
 	return Continue
 }
 
-func (l *Loop) begin() (turn uint64) {
+func (l *Loop) begin(w *watch, awaited bool) (turn uint64) {
 	turn = l.state.Add(1)
-	if !l.armed.Load() && l.armed.CompareAndSwap(false, true) {
-		l.timer.Reset(loopTick)
+	care := closely
+	if l.sole && !awaited {
+		care = leisurely
+	}
+	if l.care.Load() < care {
+		w.add(l, care)
 	}
 	return turn
 }
@@ -111,17 +119,17 @@ func (l *Loop) handOver(turn uint64) bool {
 	return true
 }
 
-// tick runs every loopTick while the loop is in use, and hands the loop over when
-// the turn it saw last time is still going on. The timer is not stopped at the end of each
-// turn: that would cost every message more than the tick costs them all.
-func (l *Loop) tick() {
+// tick hands the loop over when the turn it saw last time is still going on, and reports whether it has to be looked at again.
+// The watch is locked.
+func (l *Loop) tick() bool {
 	turn := l.state.Load()
 	if turn&1 == 0 {
-		l.armed.Store(false)
-		// A turn that began before the store has found the timer armed.
-		if l.state.Load()&1 == 0 || !l.armed.CompareAndSwap(false, true) {
-			return
+		care := l.care.Swap(unwatched)
+		// A turn that began before that has found the loop watched.
+		if l.state.Load()&1 == 0 {
+			return false
 		}
+		l.care.Store(care)
 	}
 	if turn&1 == 1 && turn == l.seen {
 		slow := l.current.Load()
@@ -130,5 +138,5 @@ func (l *Loop) tick() {
 		}
 	}
 	l.seen = turn
-	l.timer.Reset(loopTick)
+	return true
 }

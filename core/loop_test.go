@@ -333,11 +333,11 @@ func TestLoopRest(t *testing.T) {
 			if flow := loop.receive(input{c.link, ask("/", "1", "")}); flow != Continue {
 				t.Fatalf("flow: got %v", flow)
 			}
-			if !loop.loop.armed.Load() {
+			if loop.loop.care.Load() != closely {
 				t.Error("nobody watches the loop while it is in use")
 			}
 			settle()
-			if loop.loop.armed.Load() {
+			if loop.loop.care.Load() != unwatched || !resting(app.watch) {
 				t.Error("the timer goes on without work")
 			}
 		}

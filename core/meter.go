@@ -64,7 +64,7 @@ func (l *Link) refuse(loop *Loop, id string, e Excess) Flow {
 	}
 	if e.Close {
 		p.mu.Unlock()
-		return loop.run(func(uint64) {
+		return loop.run(p.app.watch, true, func(uint64) {
 			p.mu.Lock()
 			if p.link != l {
 				p.mu.Unlock()
@@ -75,5 +75,6 @@ func (l *Link) refuse(loop *Loop, id string, e Excess) Flow {
 	}
 	p.mu.Unlock()
 	_ = p.reply(429, e.Reason, id, e.Data(), nil)
+	p.app.observed("", 429, clock())
 	return Continue
 }

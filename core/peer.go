@@ -173,6 +173,9 @@ func (p *Peer) register(t *Transaction) {
 		t.key = t.id
 	}
 	p.pending[t.key] = t
+	if p.serving && p.link != nil && p.link.loop != nil {
+		p.app.watch.hasten(p.link.loop) // a handler may be about to wait for the answer
+	}
 }
 
 func (p *Peer) forget(t *Transaction) {

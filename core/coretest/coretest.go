@@ -84,6 +84,7 @@ func TestTransport(t *testing.T, start Start) {
 		{"connect", connectTests},
 		{"introduction", introductionTests},
 		{"messages", messageTests},
+		{"meter", meterTests},
 		{"close", closeTests},
 		{"reconnect", reconnectTests},
 		{"handlers", handlerTests},
