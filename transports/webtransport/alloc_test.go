@@ -3,6 +3,7 @@ package webtransport
 import (
 	"io"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -27,10 +28,11 @@ func (nowhere) String() string          { return "nowhere" }
 
 // pipe is a stream without QUIC, which allocates nothing.
 type pipe struct {
-	in      chan []byte
-	rest    []byte
-	written chan int
-	closed  chan struct{}
+	in       chan []byte
+	rest     []byte
+	written  chan int
+	closed   chan struct{}
+	deadline time.Time
 }
 
 func (p *pipe) Read(b []byte) (int, error) {
@@ -49,13 +51,26 @@ func (p *pipe) Write(b []byte) (int, error) {
 	select {
 	case p.written <- len(b):
 		return len(b), nil
+	default:
+	}
+	timer := time.NewTimer(time.Until(p.deadline))
+	defer timer.Stop()
+	select {
+	case p.written <- len(b):
+		return len(b), nil
+	case <-timer.C:
+		return 0, os.ErrDeadlineExceeded
 	case <-p.closed:
 		return 0, io.ErrClosedPipe
 	}
 }
 
-func (p *pipe) Close() error                     { return nil }
-func (p *pipe) SetWriteDeadline(time.Time) error { return nil }
+func (p *pipe) Close() error { return nil }
+
+func (p *pipe) SetWriteDeadline(at time.Time) error {
+	p.deadline = at
+	return nil
+}
 
 func echoApp() *core.App {
 	app := core.New(core.Options{})

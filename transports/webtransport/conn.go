@@ -85,7 +85,7 @@ func newConn(config *config) *Conn {
 	c := &Conn{config: config}
 	c.dec.limit = config.maxMessage
 	c.writer = c.write
-	c.loop = core.NewLoop(c.run)
+	c.loop = core.NewSoleLoop(c.run)
 	if config.keeper != nil {
 		config.keeper.Add(c)
 	}

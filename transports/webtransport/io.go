@@ -171,10 +171,33 @@ func (c *Conn) uncork() {
 
 // flush has written what there is to write, if there is something to write it to. c.mu is held.
 func (c *Conn) flush() {
-	if c.stream != nil && c.out != nil && !c.writing {
+	if c.stream != nil && c.out != nil && !c.writing && !c.writeNow() {
 		c.writing = true
 		go c.writer()
 	}
+}
+
+// The stream takes smallWrite bytes at once, unless there is something left of what it has taken before. Then it gives up after shortWait.
+const (
+	smallWrite = 1 << 10
+	shortWait  = 50 * time.Microsecond
+)
+
+// writeNow writes what there is to write on the calling goroutine, which must not wait for the network, and reports whether it
+// has. When a message goes to many, goroutines that write it cost more than the writing. c.mu is held.
+func (c *Conn) writeNow() bool {
+	if c.state != open || len(c.out.B) > smallWrite {
+		return false
+	}
+	_ = c.stream.SetWriteDeadline(time.Now().Add(shortWait))
+	n, err := c.stream.Write(c.out.B)
+	if err != nil { // the goroutine that writes the rest learns it as well
+		c.out.B = c.out.B[:copy(c.out.B, c.out.B[n:])]
+		return false
+	}
+	c.out.Put()
+	c.out = nil
+	return true
 }
 
 // write writes until nothing is left: each time all that has been queued, in one piece. The caller has set writing.
