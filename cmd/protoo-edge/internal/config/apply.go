@@ -26,7 +26,7 @@ func (c *Config) Apply(next *Config) (applied, restart []Change) {
 			continue
 		}
 		// A file can be replaced by another. Whether there is one decides about more than that.
-		if !s.Live || s.isPath && (s.show() == "" || to.show() == "") {
+		if !s.Live || s.isPath && !s.dynamic && (s.show() == "" || to.show() == "") {
 			restart = append(restart, change)
 			continue
 		}

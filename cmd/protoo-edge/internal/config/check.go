@@ -56,6 +56,10 @@ func (c *Config) check() Mistakes {
 	if c.Identity.Type == "wasm" && !slices.ContainsFunc(c.Middleware, func(m *Middleware) bool { return m.Wasm.Connect }) {
 		wrong("identity.type", "is wasm, but no module decides who may connect; one in middleware needs connect: true")
 	}
+	mistakes = append(mistakes, c.checkLimits()...)
+	mistakes = append(mistakes, c.checkDrain()...)
+	mistakes = append(mistakes, c.checkAPI()...)
+	mistakes = append(mistakes, c.checkIdentity()...)
 	if c.Env == Production {
 		mistakes = append(mistakes, c.checkProduction()...)
 	}

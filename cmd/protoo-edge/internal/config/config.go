@@ -9,6 +9,9 @@ package config
 import (
 	"time"
 
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/identity"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/limits"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/proxies"
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/transports/websocket"
 	"github.com/protoo-go/protoo/transports/webtransport"
@@ -24,7 +27,8 @@ type Config struct {
 	Addr string // host:port for plain HTTP, "" when it is off
 	Page bool
 
-	Identity struct{ Type string }
+	Identity identity.Options
+	Origins  []string // that pages may connect from, whatever the transport
 
 	Log struct{ Level, Format string }
 
@@ -66,7 +70,16 @@ type Config struct {
 		ReleaseWhenIdle bool
 	}
 
-	Drain struct{ Timeout time.Duration }
+	Limits  limits.Options
+	Proxies proxies.Options
+
+	Drain  Drain
+	Listen Listen
+
+	Tracing Tracing
+
+	API      API
+	Webhooks Webhooks
 
 	// File is the file that was read, "" if there was none.
 	File string
@@ -106,6 +119,7 @@ func (c *Config) Settings() []*Setting { return c.settings }
 
 // finish derives the fields that are not settings themselves.
 func (c *Config) finish() {
+	c.WebSocket.Origins, c.WebTransport.Origins = c.Origins, c.Origins
 	c.WebSocket.Compression = nil
 	if c.compress {
 		c.WebSocket.Compression = &c.compression

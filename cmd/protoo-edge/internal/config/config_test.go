@@ -121,13 +121,13 @@ tls:
     directory: https://acme.example.com/directory
     eab_key_id: us
     eab_key: c2VjcmV0
+origins:
+  - https://*.example.com
+  - "*"
 websocket:
-  origins:
-    - https://*.example.com
-    - "*"
   max_message: 1 MiB
   queue_size: 2000000
-  max_connections: 9000
+  close_timeout: 4s
   max_handshakes: unlimited
   compression: true
   compression_threshold: 1KiB
@@ -160,7 +160,7 @@ func TestEverything(t *testing.T) {
 	if got, want := c.WebSocket.Compression, (websocket.Compression{Threshold: 1024}); got == nil || *got != want {
 		t.Errorf("compression is %+v, want %+v", got, want)
 	}
-	if c.WebSocket.MaxMessage != 1<<20 || c.WebSocket.QueueSize != 2000000 || c.WebSocket.MaxHandshakes != -1 || len(c.WebSocket.Origins) != 2 {
+	if c.WebSocket.MaxMessage != 1<<20 || c.WebSocket.QueueSize != 2000000 || c.WebSocket.MaxHandshakes != -1 || len(c.WebSocket.Origins) != 2 || len(c.WebTransport.Origins) != 2 {
 		t.Errorf("got %+v", c.WebSocket)
 	}
 	if c.Core.MaxRequests != -1 || !c.Core.DropWhenSlow || c.Core.GracePeriod != 90*time.Second {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/limits"
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/spelling"
 	"github.com/protoo-go/protoo/middleware/messenger"
 	"github.com/protoo-go/protoo/middleware/presence"
@@ -23,6 +24,8 @@ type Middleware struct {
 	Sessions  sessions.Options
 	Presence  presence.Options
 	Wasm      Wasm
+	HTTP      HTTPForward
+	Limit     limits.RuleOptions
 
 	settings []*Setting
 }
@@ -71,6 +74,8 @@ var uses = []struct {
 		}
 	}},
 	{"echo", func(m *Middleware) []*Setting { return []*Setting{m.path("/echo")} }},
+	{"http", (*Middleware).httpTable},
+	{"limit", (*Middleware).limitTable},
 	{"wasm", func(m *Middleware) []*Setting {
 		w := &m.Wasm
 		return []*Setting{
@@ -148,6 +153,9 @@ func sameMounts(a, b []*Middleware) bool {
 	return slices.EqualFunc(a, b, func(a, b *Middleware) bool {
 		if a.Use == "wasm" && b.Use == "wasm" {
 			return a.Path == b.Path && a.Wasm.Connect == b.Wasm.Connect
+		}
+		if a.Use == "limit" && b.Use == "limit" {
+			return a.Path == b.Path
 		}
 		return a.Equal(b)
 	})
@@ -249,6 +257,12 @@ func (r *reader) middleware(n *node, key string) *Middleware {
 	r.section(rest, key+".", m.settings)
 	if m.Use == "wasm" && m.Wasm.File == "" && !slices.ContainsFunc(rest.pairs, func(p pair) bool { return p.key.text == "file" }) {
 		r.mistake(n, key+".file", "missing; expected "+find(m.settings, "file").expects)
+	}
+	if m.limitsNothing() {
+		r.mistake(n, key, "limits nothing; it needs requests_per_second or bytes_per_second")
+	}
+	if m.Use == "http" && m.HTTP.URL == "" && !slices.ContainsFunc(rest.pairs, func(p pair) bool { return p.key.text == "url" }) {
+		r.mistake(n, key+".url", "missing; expected "+find(m.settings, "url").expects)
 	}
 	return m
 }

@@ -72,21 +72,21 @@ func TestMistakesInFile(t *testing.T) {
 		{"choice", "log: {level: loud}", `edge.yaml:1:14: log.level: expected info, debug, warn or error, got "loud"`},
 		{"environment", "env: prod", `edge.yaml:1:6: env: expected development or production, got "prod"`},
 		{"size", "websocket: {max_message: 64kB}", `edge.yaml:1:26: websocket.max_message: expected a size from 1KiB to 64MiB, such as 65536, 64KiB or 1MiB, got "64kB"`},
-		{"limit", "websocket: {max_connections: 0}", `edge.yaml:1:30: websocket.max_connections: expected a whole number from 1 to 2147483647, or unlimited, got "0"`},
+		{"limit", "limits: {connections: 0}", `edge.yaml:1:23: limits.connections: expected a whole number from 1 to 2147483647, or unlimited, got "0"`},
 		{"number", "memory: {gc_percent: 1e3}", `edge.yaml:1:22: memory.gc_percent: expected a whole number from 10 to 10000, got "1e3"`},
 		{"address", "addr: localhost", `edge.yaml:1:7: addr: expected host:port, such as 127.0.0.1:8080 or :443, or off, got "localhost"`},
-		{"list", "websocket:\n  origins:\n    - https://a\n    - a b\n    - [c]\n    - '['",
-			`edge.yaml:4:7: websocket.origins: expected origins such as https://example.com, https://*.example.com or *, got "a b"
-edge.yaml:5:7: websocket.origins: expected origins such as https://example.com, https://*.example.com or *, got a list
-edge.yaml:6:7: websocket.origins: expected origins such as https://example.com, https://*.example.com or *, got "["`},
+		{"list", "origins:\n  - https://a\n  - a b\n  - [c]\n  - '['",
+			`edge.yaml:3:5: origins: expected origins such as https://example.com, https://*.example.com or *, got "a b"
+edge.yaml:4:5: origins: expected origins such as https://example.com, https://*.example.com or *, got a list
+edge.yaml:5:5: origins: expected origins such as https://example.com, https://*.example.com or *, got "["`},
 		{"long value", "grace: " + strings.Repeat("x", 1000), `edge.yaml:1:8: grace: expected a duration from 0s to a year, such as 500ms, 30s or 1h30m, got "` + strings.Repeat("x", 64) + `..."`},
 		{"secret", "tls: {acme: {eab_key: 'Pa$$word'}}", "edge.yaml:1:23: tls.acme.eab_key: expected a key in base64url, got something else"},
 
 		{"middleware is no list", "middleware: {use: echo}", "edge.yaml:1:14: middleware: expected a list of entries such as {use: messenger, path: /users}, got a section"},
 		{"entry", "middleware: [echo]", "edge.yaml:1:14: middleware[0]: expected an entry such as {use: messenger, path: /users}, got a value"},
-		{"use", "middleware:\n- path: /x", "edge.yaml:2:3: middleware[0].use: missing; expected messenger, sessions, presence, echo, wasm"},
+		{"use", "middleware:\n- path: /x", "edge.yaml:2:3: middleware[0].use: missing; expected messenger, sessions, presence, echo, http, limit, wasm"},
 		{"use twice", "middleware:\n- use: echo\n  use: echo", "edge.yaml:3:3: middleware[0].use: given twice, first in line 2"},
-		{"unknown use", "middleware:\n- use: echo\n- use: mesenger", `edge.yaml:3:8: middleware[1].use: expected messenger, sessions, presence, echo, wasm, got "mesenger"; did you mean messenger?`},
+		{"unknown use", "middleware:\n- use: echo\n- use: mesenger", `edge.yaml:3:8: middleware[1].use: expected messenger, sessions, presence, echo, http, limit, wasm, got "mesenger"; did you mean messenger?`},
 		{"unknown key in an entry", "middleware:\n- {use: echo, pth: /}", "edge.yaml:2:15: middleware[0].pth: unknown key; did you mean middleware[0].path?"},
 		{"path", "middleware:\n- {use: echo, path: echo}", `edge.yaml:2:21: middleware[0].path: expected a path such as /echo, got "echo"`},
 		{"malformed path", "middleware:\n- {use: echo, path: '/('}", `edge.yaml:2:21: middleware[0].path: expected a path such as /echo, got "/("`},
@@ -118,7 +118,7 @@ func TestMistakesEverywhere(t *testing.T) {
 			"PROTOO_CONFIG=x", "PROTOO_EDGE=/bin/protoo-edge", "PROTOO_EDGE_SERVICE_HOST=10.0.0.1", "PROTOO_SERVICE_PORT_HTTP=80",
 			"PROTOO_PORT=tcp://10.0.0.1:80", "PROTOO_PORT_80_TCP_ADDR=10.0.0.1", "PROTOOL=1", "PROTOO_ADDR=",
 		},
-		Flags: []Flag{{"page", "maybe"}, {"websocket-origins", "https://a,,"}},
+		Flags: []Flag{{"page", "maybe"}, {"origins", "https://a,,"}},
 	}
 	want := `edge.yaml:1:8: grace: expected a duration from 0s to a year, such as 500ms, 30s or 1h30m, got "x"
 edge.yaml:2:1: pag: unknown key; did you mean page?
@@ -127,7 +127,7 @@ PROTOO_GRCE: no such setting; did you mean PROTOO_GRACE?
 PROTOO_FROBNICATE: no such setting
 PROTOO_TLS_ACME_EAB_KEY: expected a key in base64url, got something else
 --page: expected true or false, got "maybe"
---websocket-origins: expected origins such as https://example.com, https://*.example.com or *, got "https://a,,"`
+--origins: expected origins such as https://example.com, https://*.example.com or *, got "https://a,,"`
 	if got := mistakesIn(t, from, "grace: x\npag: 1"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -127,7 +127,7 @@ func writeEntry(b *strings.Builder, m *Middleware) {
 
 // yaml returns the value as a scalar or a list on one line.
 func (s *Setting) yaml() string {
-	if s.list == nil {
+	if s.list == nil || s.Secret && s.show() != "" {
 		return yamlText(s.Text())
 	}
 	var items []string

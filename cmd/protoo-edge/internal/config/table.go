@@ -7,6 +7,7 @@ import (
 	"net/mail"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,7 +16,7 @@ const mebibyte = 1 << 20
 
 // table returns the settings of c and gives each its default. Where the option of a package has a default of its own, what is said here is the same.
 func (c *Config) table() []*Setting {
-	return []*Setting{
+	return slices.Concat([]*Setting{
 		{Key: "env", value: choice(&c.Env, "development", Production), Common: true, Doc: `
 What the server is for. In production it refuses to start with what only development should have: the development
 identity, a self-made certificate, secrets in files that everybody on the machine can read. The texts of unexpected errors are kept from clients.`},
@@ -25,10 +26,10 @@ Listen here without encryption. Port 0 is any free one.`},
 Serve the page at / on which people message and call each other.`},
 		{Key: "grace", value: duration(&c.Core.GracePeriod, 2*time.Second, 0), Live: true, Common: true, Doc: `
 How long a client that lost its connection may take to come back before it is offline.`},
-		{Key: "identity.type", value: choice(&c.Identity.Type, "development", "wasm"), Doc: `
-How clients say who they are. "development" believes what they put into ?username=&uuid=. Modules with connect: true are
-asked first, whatever it is; "wasm" refuses those about whom no module decides.`},
-
+		{Key: "identity.type", value: choice(&c.Identity.Type, "development", "jwt", "static", "http", "wasm"), Common: true, Doc: `
+How clients say who they are. "development" believes what they put into ?username=&uuid=, "jwt" a signed token, "static" a list of users,
+"http" asks a back end. Modules with connect: true are asked first, whatever it is; "wasm" refuses those about whom no module decides.`},
+	}, c.identityTable(), []*Setting{
 		{Key: "log.level", value: choice(&c.Log.Level, "info", "debug", "warn", "error"), Live: true, Common: true, Doc: `
 Log what is of this level or above. debug shows connections.`},
 		{Key: "log.format", value: choice(&c.Log.Format, "text", "json"), Doc: `
@@ -43,7 +44,7 @@ The certificate's private key, in PEM.`},
 		{Key: "tls.min_version", value: choice(&c.TLS.MinVersion, "1.2", "1.3"), Doc: `
 The oldest version of TLS that is spoken.`},
 		{Key: "tls.acme.domains", value: list(&c.TLS.ACME.Domains, "names such as edge.example.com, without wildcards", isDomain), Doc: `
-Fetch certificates for these names through ACME (RFC 8555), when the first client asks for one, and renew them.
+Fetch certificates for these names through ACME (RFC 8555) at the start, or when a client asks for one, and renew them.
 The authority must reach tls.addr on port 443 of each name, or addr on port 80.`},
 		{Key: "tls.acme.accept_terms", value: toggle(&c.TLS.ACME.AcceptTerms, false), Doc: `
 You agree to the terms of the authority.`},
@@ -71,9 +72,6 @@ How long a connection that asks for nothing is kept.`},
 		{Key: "http.max_header", value: size(&c.HTTP.MaxHeader, 16<<10, 1<<10, mebibyte), Doc: `
 How much the header of a request may have.`},
 
-		{Key: "websocket.origins", value: list(&c.WebSocket.Origins, "origins such as https://example.com, https://*.example.com or *", isOrigin), Doc: `
-The origins that pages may connect from, beside the server's own host: https://example.com,
-https://*.example.com, *.example.com for any scheme, or * for all.`},
 		{Key: "websocket.max_message", value: size(&c.WebSocket.MaxMessage, 64<<10, 1<<10, 64*mebibyte), Doc: `
 How much a message may have. Longer ones close the connection with 1009.`},
 		{Key: "websocket.queue_size", value: size(&c.WebSocket.QueueSize, mebibyte, 4<<10, 1<<30), Doc: `
@@ -84,10 +82,6 @@ How often connections are looked at: one that has been silent is pinged, one tha
 How long a message may take from its first byte to its last.`},
 		{Key: "websocket.close_timeout", value: duration(&c.WebSocket.CloseTimeout, 5*time.Second, 100*time.Millisecond), Doc: `
 How long a client may take to answer a close frame.`},
-		{Key: "websocket.max_connections", value: limit(&c.WebSocket.MaxConnections, 0, 0), Doc: `
-How many connections there may be. More are refused with 503.`},
-		{Key: "websocket.max_connections_per_address", value: limit(&c.WebSocket.MaxConnectionsPerAddress, 0, 0), Doc: `
-How many there may be from one IP address, or from one /64 network of IPv6. More are refused with 429.`},
 		{Key: "websocket.max_handshakes", value: limit(&c.WebSocket.MaxHandshakes, 1024, -1), Doc: `
 How many clients may wait at one time for the decision whether they may connect. More are refused with 503.`},
 		{Key: "websocket.compression", value: toggle(&c.compress, false), Doc: `
@@ -104,8 +98,6 @@ Serve WebTransport, over QUIC, beside WebSocket. Without a certificate that clie
 development: pages learn its hash at /certificate-hashes.json.`},
 		{Key: "webtransport.addr", value: address(&c.WebTransport.Addr, ""), Doc: `
 Listen here on UDP. Without it, the address is that of tls.addr or, if that is off, of addr.`},
-		{Key: "webtransport.origins", value: list(&c.WebTransport.Origins, "origins such as https://example.com, https://*.example.com or *", isOrigin), Doc: `
-The origins that pages may connect from, beside the server's own host, written as in websocket.origins.`},
 		{Key: "webtransport.max_message", value: size(&c.WebTransport.MaxMessage, 64<<10, 1<<10, 64*mebibyte), Doc: `
 How much a message may have. Longer ones close the connection with 1009.`},
 		{Key: "webtransport.queue_size", value: size(&c.WebTransport.QueueSize, mebibyte, 4<<10, 1<<30), Doc: `
@@ -123,9 +115,9 @@ How often connections are looked at: for messages that take too long, and for a 
 		{Key: "webtransport.keep_alive", value: duration(&c.WebTransport.KeepAlive, 15*time.Second, time.Second), Doc: `
 After how much silence a sign of life is exchanged, 15s at most. A connection is lost after 30s without one.`},
 		{Key: "webtransport.max_connections", value: limit(&c.WebTransport.MaxConnections, 0, 0), Doc: `
-How many connections there may be. More are refused.`},
+How many QUIC connections there may be, those included that only ask for pages; limits.connections is for peers. More are refused.`},
 		{Key: "webtransport.max_connections_per_address", value: limit(&c.WebTransport.MaxConnectionsPerAddress, 0, 0), Doc: `
-How many there may be from one IP address, or from one /64 network of IPv6. More are refused.`},
+How many QUIC connections there may be from one IP address, or from one /64 network of IPv6. More are refused.`},
 		{Key: "webtransport.max_handshakes", value: limit(&c.WebTransport.MaxHandshakes, 1024, -1), Doc: `
 How many clients may be connecting at one time. From a sixteenth of it on, they have to prove their addresses.`},
 		{Key: "webtransport.datagrams", value: toggle(&c.WebTransport.Datagrams, false), Doc: `
@@ -163,17 +155,19 @@ One of these Ed25519 keys has to have signed each module. Without any, modules n
 How often the files of modules are looked at. One that has changed, and then not for this long, is loaded again.`},
 
 		{Key: "internal.addr", value: address(&c.Internal.Addr, ""), Doc: `
-Serve what is for operators here, over plain HTTP and to whoever can connect: /modules tells how the WebAssembly modules are.`},
+Serve what is for operators here, over plain HTTP and to whoever can connect: /metrics for Prometheus, /livez and /readyz, /modules, /log-level, and
+profiles at /debug/pprof/. Without it nothing is counted.`},
 
 		{Key: "memory.gc_percent", value: number(&c.Memory.GCPercent, 400, 10, 10000), Live: true, Doc: `
 How much garbage there may be, in percent of what lives, before it is collected. GOGC in the environment wins.`},
 		{Key: "memory.release_when_idle", value: toggle(&c.Memory.ReleaseWhenIdle, true), Doc: `
 Give memory back to the system when there is nothing to do.`},
-
-		{Key: "drain.timeout", value: duration(&c.Drain.Timeout, 8*time.Second, 0), Live: true, Doc: `
-How long a server that was told to end waits for its connections to end. Give silent clients the time that
-websocket.close_timeout says.`},
-	}
+	},
+		c.limitsTable(),
+		c.drainTable(),
+		c.observeTable(),
+		c.apiTable(),
+	)
 }
 
 func isOrigin(s string) bool {

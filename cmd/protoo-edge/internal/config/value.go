@@ -18,6 +18,7 @@ type value struct {
 	parse   func(text string) bool    // assigns the field, or reports that text cannot be its value
 	show    func() string             // the inverse of parse
 	isPath  bool                      // of a file, relative to the directory of the file that names it
+	dynamic bool                      // a file that a reload may begin or cease to use
 	setList func(texts []string) bool // nil if it is not a list
 	list    func() []string
 	setNode func(n *node, r *reader, key string) // nil unless it is a structure, which only a file can have
