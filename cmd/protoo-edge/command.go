@@ -44,7 +44,7 @@ type streams struct {
 }
 
 func commands() []*command {
-	all := []*command{serveCommand(), checkCommand(), printCommand(), callCommand()}
+	all := []*command{serveCommand(), checkCommand(), printCommand(), callCommand(), healthCommand()}
 	return append(append(all, wasmCommands()...), versionCommand())
 }
 

@@ -80,5 +80,6 @@ func verify(cfg *config.Config) config.Mistakes {
 	if m, ok := verifyCertificate(cfg); !ok {
 		mistakes = append(mistakes, m)
 	}
-	return mistakes
+	mistakes = append(mistakes, verifyIdentity(cfg)...)
+	return append(mistakes, verifyAPI(cfg)...)
 }

@@ -136,7 +136,8 @@ func TestServeConfigured(t *testing.T) {
 	file := writeFile(t, t.TempDir(), "edge.yaml", `
 page: false
 log: {format: json, level: debug}
-websocket: {max_message: 1KiB, origins: [https://other.example], compression: true}
+origins: [https://other.example]
+websocket: {max_message: 1KiB, compression: true}
 peers: {timeout: 50ms}
 middleware:
   - {use: messenger, path: /people, pattern: "/:username"}
@@ -205,7 +206,7 @@ func TestTokensAreNotLogged(t *testing.T) {
 	authority := certtest.NewAuthority(t)
 	authority.Write(t, dir, certtest.Validity{})
 	e := startEdge(t, "--log-level", "debug", "--tls-addr", "127.0.0.1:0", "--tls-cert", dir+"/cert.pem", "--tls-key", dir+"/key.pem")
-	const token = "S3cr3tT0k3n"
+	token := secret("S3cr3tT0k3n")
 	for _, url := range []string{
 		e.url + "/protoo?username=alice&uuid=1&token=" + token, e.url + "/protoo?uuid=1&token=" + token,
 		e.url + "/elsewhere?token=" + token, "wss://" + e.secure + "/protoo?username=a&uuid=1&token=" + token,

@@ -65,7 +65,7 @@ func TestTalkOnTerminal(t *testing.T) {
 	}()
 	sees := func(text string) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); !strings.Contains(screen.String(), text); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !strings.Contains(screen.String(), text); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%q is not on the screen:\n%q", text, screen.String())
 			}

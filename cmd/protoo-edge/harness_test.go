@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -25,7 +26,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	for _, line := range leaks() {
+		fmt.Fprintf(os.Stderr, "a secret was logged: %s", line)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // result is how a command has ended.
@@ -129,6 +135,9 @@ type lockedBuffer struct {
 func (b *lockedBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.b.Len() == 0 && len(p) > 0 {
+		overhear(b)
+	}
 	return b.b.Write(p)
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"sync/atomic"
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
 	"github.com/protoo-go/protoo/core"
@@ -54,26 +53,28 @@ func logRefusals(accept core.Accept, log *slog.Logger) core.Accept {
 		if err != nil {
 			log.Debug("refused", "conn", r.Transport+"/"+r.RemoteAddr, "path", r.Path, "error", err)
 		}
+		logIntroduction(&id, r, log)
 		return id, err
 	}
 }
 
 // logEvents logs the lives of peers. Every connection has a number, and so has a peer that comes back on another.
 func logEvents(app *core.App, log *slog.Logger) {
-	var connections atomic.Uint64
 	app.OnOnline(func(p *core.Peer) {
-		id := connections.Add(1)
+		id := p.ConnNumber()
 		log.Debug("online", "peer", p, "conn", p.Conn(), "id", id)
 		p.OnDisconnect(func(code int, reason string) {
 			log.Debug("disconnected", "peer", p, "id", id, "code", code, "reason", reason)
 		})
 		p.OnReconnect(func() {
-			id = connections.Add(1)
+			id = p.ConnNumber()
 			log.Debug("reconnected", "peer", p, "conn", p.Conn(), "id", id)
 		})
 	})
 	app.OnOffline(func(p *core.Peer) { log.Debug("offline", "peer", p) })
-	app.OnBadMessage(func(p *core.Peer, err error) { log.Debug("bad message", "peer", p, "conn", p.Conn(), "error", err) })
+	app.OnBadMessage(func(p *core.Peer, err error) {
+		log.Debug("bad message", "peer", p, "conn", p.Conn(), "id", p.ConnNumber(), "error", err)
+	})
 	app.OnRouteError(func(err error, req *core.Request) {
 		if _, ok := errors.AsType[*core.StatusError](err); ok {
 			return // a handler's way to say no
@@ -83,7 +84,8 @@ func logEvents(app *core.App, log *slog.Logger) {
 		}
 		args := []any{"error", err}
 		if req != nil {
-			args = append(args, "request", req, "peer", req.Peer(), "conn", req.Peer().Conn())
+			p := req.Peer()
+			args = append(args, "request", req, "request_id", req.ID(), "route", req.Route(), "peer", p, "conn", p.Conn(), "id", p.ConnNumber())
 		}
 		if panicked, ok := errors.AsType[*core.PanicError](err); ok {
 			args = append(args, "stack", string(panicked.Stack))

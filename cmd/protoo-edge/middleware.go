@@ -20,6 +20,8 @@ type builder func(*stack, *config.Middleware) (core.Handler, error)
 type stack struct {
 	app       *core.App
 	modules   *modules.Set
+	outgoing  *outgoing
+	bounds    *bounds
 	listeners []*modules.Module // that decide about connections, the first one first
 }
 
@@ -34,7 +36,9 @@ var builders = map[string]builder{
 	"presence": func(s *stack, m *config.Middleware) (core.Handler, error) {
 		return presence.New(s.app, m.Presence).Handle, nil
 	},
-	"echo": func(*stack, *config.Middleware) (core.Handler, error) { return echo, nil },
+	"echo":  func(*stack, *config.Middleware) (core.Handler, error) { return echo, nil },
+	"limit": func(s *stack, m *config.Middleware) (core.Handler, error) { return s.bounds.rule(m), nil },
+	"http":  func(s *stack, m *config.Middleware) (core.Handler, error) { return s.outgoing.forward(m), nil },
 	"wasm": func(s *stack, m *config.Middleware) (core.Handler, error) {
 		module, err := s.modules.Load(m)
 		if err != nil {
@@ -81,5 +85,10 @@ func verifyMiddleware(cfg *config.Config) config.Mistakes {
 		return config.Mistakes{cfg.Mistake("wasm.cache", err.Error())}
 	}
 	defer set.Close()
-	return (&stack{app: app, modules: set}).mount(cfg.Middleware)
+	out, err := newOutgoing(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return config.Mistakes{cfg.Mistake("webhooks.secrets", err.Error())}
+	}
+	within := newBounds(app, cfg, slog.New(slog.DiscardHandler))
+	return (&stack{app: app, modules: set, outgoing: out, bounds: within}).mount(cfg.Middleware)
 }

@@ -43,12 +43,7 @@ func ask(t *testing.T, c *client.Client, path string) string {
 // moduleStatus asks a server for the status of its modules.
 func (e *edge) moduleStatus(t *testing.T) []modules.Status {
 	t.Helper()
-	_, rest, _ := strings.Cut(e.printed.String(), "for operators: ")
-	url, _, ok := strings.Cut(rest, "\n")
-	if !ok {
-		t.Fatalf("the server says %q", e.printed.String())
-	}
-	res, err := http.Get(url)
+	res, err := http.Get(e.internal(t) + "/modules")
 	if err != nil {
 		t.Fatal(err)
 	}

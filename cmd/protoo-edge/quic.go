@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"syscall"
+	"time"
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
 	"github.com/protoo-go/protoo/core"
@@ -16,17 +18,18 @@ import (
 )
 
 // newWebTransport returns what serves WebTransport at / and /protoo, and over HTTP/3 whatever else pages has.
-func newWebTransport(app *core.App, accept core.Accept, cfg *config.Config, pages http.Handler) *webtransport.Server {
-	var wt *webtransport.Server
+func newWebTransport(app *core.App, accept core.Accept, cfg *config.Config, bound func(http.Handler) http.Handler, pages http.Handler) *webtransport.Server {
+	var sessions http.Handler
 	o := cfg.WebTransport.Options
 	o.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodConnect && (r.URL.Path == "/" || r.URL.Path == "/protoo") {
-			wt.ServeHTTP(w, r)
+			sessions.ServeHTTP(w, r)
 			return
 		}
 		pages.ServeHTTP(w, r)
 	})
-	wt = webtransport.New(app, accept, o)
+	wt := webtransport.New(app, accept, o)
+	sessions = bound(wt)
 	return wt
 }
 
@@ -51,11 +54,39 @@ func (s *server) listenUDP(at addresses) net.Addr {
 	if addr == "" {
 		addr = cmp.Or(at.tls, at.plain).String()
 	}
-	conn, err := net.ListenPacket("udp", addr)
+	conn, err := s.sockets.ListenPacket(addr)
+	if s.cfg.Listen.ReusePort && errors.Is(err, syscall.EADDRINUSE) {
+		s.log.Info("WebTransport waits for its port, which another process still has", "addr", addr)
+		go s.awaitUDP(addr)
+		return nil
+	}
 	if err != nil {
 		s.log.Warn("no WebTransport: clients use WebSocket", "error", err)
 		return nil
 	}
+	return s.startUDP(conn)
+}
+
+// awaitUDP serves an address when the process that has it has ended. Two processes cannot share it: the packets of
+// a connection must all come to one of them.
+func (s *server) awaitUDP(addr string) {
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.ending:
+			return
+		case <-ticker.C:
+		}
+		if conn, err := net.ListenPacket("udp", addr); err == nil {
+			s.log.Info("WebTransport has its port", "addr", conn.LocalAddr())
+			s.startUDP(conn)
+			return
+		}
+	}
+}
+
+func (s *server) startUDP(conn net.PacketConn) net.Addr {
 	local := conn.LocalAddr().(*net.UDPAddr)
 	s.warnOfBuffers(conn.(*net.UDPConn))
 	s.serveUDP(conn)
@@ -72,8 +103,9 @@ func (s *server) listenUDP(at addresses) net.Addr {
 
 func (s *server) serveUDP(conn net.PacketConn) {
 	go func() {
-		err := s.wt.Serve(conn, &tls.Config{GetCertificate: s.source.GetCertificate})
+		err := s.wt.Serve(conn, &tls.Config{GetCertificate: s.certificates.GetCertificate})
 		if !errors.Is(err, http.ErrServerClosed) {
+			s.health.LoseListener("webtransport", err)
 			s.log.Error("WebTransport has failed: clients use WebSocket", "addr", conn.LocalAddr(), "error", err)
 		}
 	}()

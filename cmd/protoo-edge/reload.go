@@ -6,8 +6,10 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/api"
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/certificate"
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/systemd"
 	"github.com/protoo-go/protoo/core"
 )
 
@@ -15,37 +17,52 @@ import (
 // the process, as it does when the terminal is closed.
 func (s *server) hangups() chan os.Signal {
 	c := make(chan os.Signal, 1)
-	if _, files := s.source.(*certificate.Files); files || s.cfg.File != "" || s.modules.Len() > 0 {
+	if _, files := s.source.(*certificate.Files); files || s.cfg.File != "" || s.modules.Len() > 0 || s.cfg.Identity.JWT.Keys != "" {
 		signal.Notify(c, syscall.SIGHUP)
 	}
 	return c
 }
 
 // reload applies what it can of the configuration as it is now. If anything is wrong with that, nothing changes.
-func (s *server) reload(load func() (*config.Config, error)) {
+func (s *server) reload(load func() (*config.Config, error)) (*api.Reloaded, error) {
+	s.notify(systemd.Reloading()...)
+	defer s.notify(systemd.Ready)
 	next, err := load()
 	if err != nil {
 		s.notReloaded(err)
-		return
+		return nil, err
 	}
 	if files, ok := s.source.(*certificate.Files); ok && next.TLS.Cert != "" {
 		if err := files.Load(next.TLS.Cert, next.TLS.Key); err != nil {
 			s.notReloaded(err)
-			return
+			return nil, err
 		}
 	}
+	applyIdentity, err := s.gate.Reload(gateOptions(next, s.log))
+	if err != nil {
+		err = identityMistake(next, err)
+		s.notReloaded(err)
+		return nil, err
+	}
 	applied, restart := s.cfg.Apply(next)
+	applyIdentity()
 	s.modules.Reload(s.cfg.Wasms())
 	setLevel(s.level, s.cfg)
 	setGCPercent(s.cfg.Memory.GCPercent)
 	s.app.Set(core.SettingGracePeriod, s.cfg.Core.GracePeriod)
+	s.bounds.set(s.cfg)
+	s.api.setKeys(s.cfg)
+	s.outgoing.setSecrets(s.cfg)
+	s.reloaded.add(true)
 	s.log.Info("configuration reloaded", "applied", describeChanges(applied))
 	if len(restart) > 0 {
 		s.log.Warn("a restart is needed for the rest", "settings", describeChanges(restart))
 	}
+	return newReloaded(applied, restart), nil
 }
 
 func (s *server) notReloaded(err error) {
+	s.reloaded.add(false)
 	if mistakes, ok := errors.AsType[config.Mistakes](err); ok {
 		for _, m := range mistakes {
 			s.log.Error("mistake in the configuration", "error", m)

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/systemd"
 )
 
 func serveCommand() *command {
@@ -28,8 +29,8 @@ Every setting is a key of the file, a variable PROTOO_KEY of the environment, an
 before. The flags below are the usual ones; "protoo-edge print --defaults" explains all settings.
 
 SIGHUP reads the file again: what can be applied is, what needs a restart is logged, and a file with a mistake changes
-nothing. An interrupt (Ctrl-C) or SIGTERM disconnects the clients with 1001 and ends with exit code 0; a second one
-ends at once.`,
+nothing. SIGTERM closes the clients little by little with 1012, so that they come back at an even rate and have their answers: see the
+settings of drain. An interrupt (Ctrl-C) closes them at once with 1001. Both end with exit code 0; a second signal ends at once.`,
 		flags: s.flags("serve"),
 	}
 	c.run = func(ctx context.Context, args []string, std streams) (int, error) {
@@ -53,6 +54,7 @@ func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 		return err
 	}
 	defer s.modules.Close()
+	defer s.gate.Close()
 	addrs, err := s.listen()
 	if err != nil {
 		return err
@@ -68,5 +70,7 @@ func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	}
 	s.announce(std.out, addrs)
 	s.fetchCertificates()
+	s.api.announce(std.out)
+	s.notify(systemd.Ready)
 	return s.run(ctx, hangups, load)
 }

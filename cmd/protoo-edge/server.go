@@ -13,10 +13,18 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/certificate"
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/drain"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/health"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/identity"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/listen"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/metrics"
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/modules"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/systemd"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/tracing"
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/transports/websocket"
 	"github.com/protoo-go/protoo/transports/webtransport"
@@ -37,6 +45,25 @@ type server struct {
 	internal *http.Server // for operators
 	failed   chan error   // from listeners
 
+	health       health.State
+	metrics      *metrics.Metrics // nil when nobody can ask for them
+	tracer       *tracing.Tracer  // nil when there is no collector
+	certificates *certificates    // source, watched; nil like it
+	backlog      backlog
+	reloaded     reloadCount
+
+	sockets *listen.Sockets
+	drain   drain.Drain
+	asked   chan struct{} // by somebody else than a signal, to drain
+	ending  chan struct{} // closed when shutting down
+
+	api      *apiServer         // nil when it is off
+	reloads  chan reloadRequest // by the API
+	outgoing *outgoing
+
+	gate   *identity.Gate
+	bounds *bounds
+
 	altPort atomic.Int32 // that browsers are told to find HTTP/3 at, 0 for none
 }
 
@@ -45,28 +72,53 @@ func newServer(cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*ser
 	if err != nil {
 		return nil, err
 	}
+	figures := newMetrics(cfg)
+	observe(figures, cfg)
 	app := core.New(cfg.Core)
 	set, err := modules.New(cfg, app, log)
 	if err != nil {
 		return nil, err
 	}
-	built := &stack{app: app, modules: set}
+	out, err := newOutgoing(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	out.hooks.Watch(app)
+	tracer := newTracer(cfg, app, log)
+	within := newBounds(app, cfg, log)
+	built := &stack{app: app, modules: set, outgoing: out, bounds: within}
+	gate, err := newGate(app, cfg, log) // whose route is in front of the rest
+	if err != nil {
+		set.Close()
+		return nil, err
+	}
 	if mistakes := built.mount(cfg.Middleware); len(mistakes) > 0 {
 		set.Close()
+		gate.Close()
 		return nil, mistakes
 	}
 	logEvents(app, log)
-	s := &server{cfg: cfg, log: log, level: level, app: app, source: source, failed: make(chan error, 3), modules: set}
-	accept := logRefusals(built.accept(newAccept(cfg)), log)
+	s := &server{cfg: cfg, log: log, level: level, app: app, source: source, failed: make(chan error, 4), modules: set,
+		asked: make(chan struct{}, 1), ending: make(chan struct{}), metrics: figures, tracer: tracer}
+	s.outgoing, s.reloads, s.gate = out, make(chan reloadRequest), gate
+	if s.api, err = newAPI(s); err != nil {
+		set.Close()
+		gate.Close()
+		return nil, err
+	}
+	s.health.Descriptors = health.CountDescriptors
+	s.reloaded.last = time.Now()
+	s.bounds = within
+	accept := logRefusals(within.accept(s.drain.Accept(gate.Guard(built.accept(newAccept(cfg, gate))))), log)
 	ws := websocket.New(app, accept, cfg.WebSocket)
 	app.Attach(ws)
 	var hashes func() ([][sha256.Size]byte, error)
 	if self, ok := source.(*devcert.Source); ok {
 		hashes = self.Hashes
 	}
-	handler := newHandler(ws, cfg.Page, hashes)
+	handler := newHandler(within.limits.Handler(ws), cfg.Page, hashes)
 	if cfg.WebTransport.Enabled && source != nil {
-		s.wt = newWebTransport(app, accept, cfg, handler)
+		s.wt = newWebTransport(app, accept, cfg, within.limits.Handler, handler)
 		app.Attach(s.wt)
 		handler = s.advertise(handler)
 	} else if cfg.WebTransport.Enabled {
@@ -75,10 +127,12 @@ func newServer(cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*ser
 	if acme, ok := source.(*certificate.ACME); ok {
 		handler = acme.Handler(handler)
 	}
-	s.http, s.internal = newHTTP(cfg, handler, log), newHTTP(cfg, newInternal(set), log)
+	s.http, s.internal = newHTTP(cfg, within.behindProxies(handler), log), newHTTP(cfg, s.newInternal(), log)
 	if source != nil {
-		s.http.TLSConfig = newTLS(cfg, source)
+		s.certificates = &certificates{Source: source}
+		s.http.TLSConfig = newTLS(cfg, s.certificates)
 	}
+	s.registerFigures()
 	return s, nil
 }
 
@@ -100,6 +154,14 @@ type addresses struct{ plain, tls, udp, internal net.Addr }
 // listen opens the listeners and begins to serve them. None is served before all are open.
 func (s *server) listen() (addresses, error) {
 	var at addresses
+	inherited, err := systemd.Sockets()
+	if err != nil {
+		return at, err
+	}
+	if s.sockets, err = listen.New(s.cfg.Listen.ReusePort, inherited); err != nil {
+		return at, err
+	}
+	defer s.sockets.Close()
 	plain, err := s.open("addr", s.cfg.Addr)
 	if err != nil {
 		return at, err
@@ -120,6 +182,16 @@ func (s *server) listen() (addresses, error) {
 		}
 		return at, err
 	}
+	backEnds, err := s.open("api.addr", s.cfg.API.Addr)
+	if err != nil {
+		for _, l := range []net.Listener{plain, secure, internal} {
+			if l != nil {
+				_ = l.Close()
+			}
+		}
+		return at, err
+	}
+	s.api.serve(backEnds, s.failed)
 	if plain != nil {
 		at.plain = plain.Addr()
 		go func() { s.failed <- s.http.Serve(plain) }()
@@ -130,9 +202,13 @@ func (s *server) listen() (addresses, error) {
 	}
 	if internal != nil {
 		at.internal = internal.Addr()
+		s.warnOfInternal(at.internal)
 		go func() { s.failed <- s.internal.Serve(internal) }()
 	}
 	at.udp = s.listenUDP(at)
+	if unused := s.sockets.Unused(); len(unused) > 0 {
+		s.log.Warn("the process was started with sockets at which no setting listens", "sockets", unused)
+	}
 	return at, nil
 }
 
@@ -141,11 +217,14 @@ func (s *server) open(key, addr string) (net.Listener, error) {
 	if addr == "" {
 		return nil, nil
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := s.sockets.Listen(addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w; --%s chooses another address", err, strings.ReplaceAll(key, ".", "-"))
 	}
-	return websocket.NewListener(l, func(err error) { s.log.Error("clients have to wait", "error", err) }), nil
+	return websocket.NewListener(s.bounds.public(key, l), func(err error) {
+		s.health.Starve()
+		s.log.Error("clients have to wait", "error", err)
+	}), nil
 }
 
 func (s *server) announce(out io.Writer, at addresses) {
@@ -158,10 +237,10 @@ func (s *server) announce(out io.Writer, at addresses) {
 	}
 	fmt.Fprintf(out, "protoo-edge %s, listening on %s\n", core.Version, strings.Join(urls, " and "))
 	for _, u := range urls {
-		fmt.Fprintf(out, "connect to %s/protoo?username=NAME&uuid=DEVICE with the subprotocol protoo\n", strings.Replace(u, "http", "ws", 1))
+		fmt.Fprintf(out, "connect to %s/protoo?%s with the subprotocol protoo\n", strings.Replace(u, "http", "ws", 1), credentials(s.cfg))
 	}
 	if at.udp != nil {
-		fmt.Fprintf(out, "connect to https://%s/protoo?username=NAME&uuid=DEVICE over WebTransport\n", at.udp)
+		fmt.Fprintf(out, "connect to https://%s/protoo?%s over WebTransport\n", at.udp, credentials(s.cfg))
 	}
 	if self, ok := s.source.(*devcert.Source); ok {
 		if hashes, err := self.Hashes(); err == nil {
@@ -169,7 +248,7 @@ func (s *server) announce(out io.Writer, at addresses) {
 		}
 	}
 	if at.internal != nil {
-		fmt.Fprintf(out, "for operators: http://%s/modules\n", at.internal)
+		fmt.Fprintf(out, "for operators: http://%s\n", at.internal)
 	}
 	if s.cfg.Identity.Type == "development" {
 		fmt.Fprintln(out, "development identity: clients are whoever they say they are; not for networks with strangers")
@@ -181,34 +260,17 @@ func (s *server) run(ctx context.Context, reload <-chan os.Signal, load func() (
 	for {
 		select {
 		case err := <-s.failed:
-			return errors.Join(err, s.shutDown())
+			s.health.LoseListener("tcp", err)
+			return errors.Join(err, s.shutDown(false))
 		case <-reload:
-			s.reload(load)
+			_, _ = s.reload(load) // has logged what is wrong
+		case ask := <-s.reloads:
+			reloaded, err := s.reload(load)
+			ask <- reloadResult{reloaded, err}
+		case <-s.asked:
+			return s.shutDown(true)
 		case <-ctx.Done():
-			s.log.Info("shutting down", "peers", s.app.Stats().Peers)
-			return s.shutDown()
+			return s.shutDown(errors.Is(context.Cause(ctx), errTerminated))
 		}
 	}
-}
-
-// shutDown disconnects everybody and stops the server.
-func (s *server) shutDown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain.Timeout)
-	defer cancel()
-	closed := make(chan error, 1)
-	go func() { closed <- s.app.Close(true) }()
-	err := s.http.Shutdown(ctx)
-	_ = s.internal.Close() // what operators ask is answered at once
-	if err == nil {
-		select {
-		case err = <-closed:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("some connections have not ended in time", "time", s.cfg.Drain.Timeout)
-		return s.http.Close()
-	}
-	return err
 }

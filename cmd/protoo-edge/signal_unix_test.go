@@ -42,7 +42,9 @@ func startProcess(t *testing.T, flags ...string) (*exec.Cmd, *edge) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	first, err := bufio.NewReader(out).ReadString('\n')
+	printed := new(lockedBuffer)
+	lines := bufio.NewReader(io.TeeReader(out, printed))
+	first, err := lines.ReadString('\n')
 	if err != nil {
 		t.Fatalf("%v: %s", err, log.String())
 	}
@@ -50,20 +52,28 @@ func startProcess(t *testing.T, flags ...string) (*exec.Cmd, *edge) {
 	if found == nil {
 		t.Fatalf("the server began with %q", first)
 	}
-	return cmd, &edge{addr: found[1], url: "ws://" + found[1], secure: found[2], log: log}
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // printed has it
+	return cmd, &edge{addr: found[1], url: "ws://" + found[1], secure: found[2], log: log, printed: printed}
 }
 
 func TestSignals(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		t.Run(sig.String(), func(t *testing.T) {
+	for _, tt := range []struct {
+		sig    syscall.Signal
+		code   int
+		reason string // begins with
+	}{
+		{syscall.SIGINT, core.CloseGoingAway, "shutting down"},
+		{syscall.SIGTERM, core.CloseRestart, "restart; reconnect in "},
+	} {
+		t.Run(tt.sig.String(), func(t *testing.T) {
 			cmd, e := startProcess(t)
 			lost := make(chan error, 1)
 			e.connect(t, "alice", "phone", client.Options{OnDisconnect: func(_ *client.Client, err error) { lost <- err }})
-			if err := cmd.Process.Signal(sig); err != nil {
+			if err := cmd.Process.Signal(tt.sig); err != nil {
 				t.Fatal(err)
 			}
 			var closed *client.CloseError
-			if err := <-lost; !errors.As(err, &closed) || *closed != (client.CloseError{Code: core.CloseGoingAway, Reason: "shutting down"}) {
+			if err := <-lost; !errors.As(err, &closed) || closed.Code != tt.code || !strings.HasPrefix(closed.Reason, tt.reason) {
 				t.Errorf("the client got %v", err)
 			}
 			if err := cmd.Wait(); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,10 @@ import (
 
 	"github.com/protoo-go/protoo/core"
 )
+
+// commit is what a release was built from: -ldflags "-X main.commit=...". What go build writes into a program by itself depends on the
+// folder, and the same commit is to give the same program everywhere.
+var commit string
 
 func versionCommand() *command {
 	c := &command{
@@ -30,12 +35,12 @@ func versionCommand() *command {
 }
 
 func printVersion(w io.Writer, info *debug.BuildInfo) {
-	var commit, date, state string
+	commit, date, state := commit, "", ""
 	if info != nil {
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":
-				commit = s.Value
+				commit = cmp.Or(commit, s.Value)
 			case "vcs.time":
 				date = " of " + s.Value
 			case "vcs.modified":
