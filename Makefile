@@ -16,6 +16,8 @@ GUESTS := assemblyscript c rust wat zig
 FUZZTIME ?= 5s
 BENCH    ?= .
 COUNT    ?= 10
+# What make release builds.
+RELEASE_PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # Bytes that core/internal/sizeprobe may have, stripped: a tenth more than the
 # 4.47 MB it had when this was set.
 SIZE_BUDGET ?= 4900000
@@ -27,7 +29,7 @@ LINT   := .bin/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 WAZERO := .bin/wazero-$(WAZERO_VERSION)/wazero
 GOROOT  = $(shell go env GOROOT)
 
-.PHONY: help check cross test race e2e acme fuzz bench wasm size guests
+.PHONY: help check cross test race e2e acme walkthrough fuzz bench wasm size guests release reproducible
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -62,6 +64,9 @@ e2e: ## the JavaScript client and the browsers
 
 acme: ## certificates from a test authority, over TCP and UDP
 	./e2e/acme/run
+
+walkthrough: ## the operator's first fifteen minutes, as docs/operations.md has them
+	./e2e/walkthrough/run
 
 fuzz: ## every fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME)
@@ -98,6 +103,23 @@ guests: ## build the modules in wasmhost/guest again, which has to give the same
 		"wasmhost/guest/$$language/build.sh" "$$built"; \
 		diff -r "$$built" "wasmhost/guest/$$language/build"; \
 	done
+
+release: ## archives of protoo-edge for RELEASE_PLATFORMS in dist/, with checksums and bills of materials
+	@[ -z "$$(git status --porcelain)" ] || echo "release: the tree has changes, so this is not what the commit says" >&2
+	@rm -rf dist
+	go run ./internal/release -commit "$$(git rev-parse HEAD)" -time "$$(git log -1 --format=%ct)" -o dist $(RELEASE_PLATFORMS)
+
+# A cache of its own makes the second build a real one, which takes minutes. The folders are named after their umask.
+reproducible: ## build the first of RELEASE_PLATFORMS twice, in different folders, and compare
+	@dir=$$(mktemp -d); trap 'chmod -R u+w "$$dir"; rm -rf "$$dir"' EXIT; \
+	mkdir -p "$$dir/022" "$$dir/077/deeper"; \
+	git ls-files -z --cached --others --exclude-standard | tar -c --null --ignore-failed-read -T - 2>/dev/null >"$$dir/source.tar"; \
+	for n in 022 077/deeper; do \
+		(cd "$$dir/$$n" && umask "$${n%%/*}" && mkdir source && tar -x -C source --no-same-permissions -f "$$dir/source.tar" && cd source && \
+			GOCACHE="$$dir/$$n/cache" go run ./internal/release -commit x -time 1000000000 -o "$$dir/$$n/dist" $(firstword $(RELEASE_PLATFORMS))); \
+	done; \
+	diff -r "$$dir/022/dist" "$$dir/077/deeper/dist"; \
+	cat "$$dir/022/dist/SHA256SUMS"
 
 $(LINT):
 	GOBIN=$(CURDIR)/$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)

@@ -128,10 +128,17 @@ var policy = []rule{
 		pkg:  "cmd/...",
 		ours: []string{"core", "transports/...", "wasmhost/...", "middleware/...", "client/...", "cmd/..."},
 		modules: []string{
+			"github.com/getkin/kin-openapi", // checks the document of the API, in tests
+			"github.com/go-jose/go-jose",
+			"github.com/gobwas/ws", // its client, in tests
 			"github.com/goccy/go-yaml",
+			"github.com/pires/go-proxyproto",
+			"github.com/prometheus/client_golang",
 			"github.com/quic-go/quic-go", // its HTTP/3 client, in tests
+			"github.com/sony/gobreaker",
 			"github.com/spf13/pflag",
 			"golang.org/x/crypto",
+			"golang.org/x/sys",
 			"golang.org/x/term",
 		},
 		tests: harness,
@@ -153,5 +160,6 @@ var policy = []rule{
 	{pkg: "examples/...", ours: []string{"..."}},
 
 	{pkg: "internal/archtest"},
+	{pkg: "internal/release", ours: []string{"core"}},
 	{pkg: "internal/udpproxy", deny: logs},
 }
