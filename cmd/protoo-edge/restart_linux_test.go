@@ -228,17 +228,10 @@ func fullest(times []time.Time) float64 {
 // TestSocketActivation has the sockets belong to somebody who starts one server after the other, as systemd does. A client that comes between
 // them waits.
 func TestSocketActivation(t *testing.T) {
-	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	tcp, udp := listenBoth(t)
 	defer tcp.Close()
-	addr := tcp.Addr().String()
-	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(tcp.Addr().(*net.TCPAddr).AddrPort()))
-	if err != nil {
-		t.Skipf("the UDP port of the same number is taken: %v", err)
-	}
 	defer udp.Close()
+	addr := tcp.Addr().String()
 	var files []*os.File
 	for _, socket := range []interface{ File() (*os.File, error) }{tcp, udp} {
 		f, err := socket.File()
@@ -297,6 +290,23 @@ func TestSocketActivation(t *testing.T) {
 	if log := manager.log.String(); strings.Contains(log, "WebTransport") || strings.Contains(log, "sockets") {
 		t.Errorf("the log is\n%s", log)
 	}
+}
+
+// listenBoth opens a TCP and a UDP socket with one port number.
+func listenBoth(t *testing.T) (*net.TCPListener, *net.UDPConn) {
+	t.Helper()
+	for range 100 {
+		tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(tcp.Addr().(*net.TCPAddr).AddrPort())); err == nil {
+			return tcp, udp
+		}
+		_ = tcp.Close()
+	}
+	t.Fatal("no port is free for TCP and UDP")
+	return nil, nil
 }
 
 // manager is a service manager, as far as a service tells it something.

@@ -80,8 +80,8 @@ func start(t *testing.T) *edge {
 	select {
 	case text := <-said:
 		for pattern, to := range map[string]*string{
-			`listening on http://(\S+)`:        &e.plain,
-			`SHA-256 (\S+)`:                    &e.hash,
+			`listening on http://(\S+)`:   &e.plain,
+			`SHA-256 (\S+)`:               &e.hash,
 			`for operators: (http://\S+)`: &e.internal,
 		} {
 			found := regexp.MustCompile(pattern).FindStringSubmatch(text)
