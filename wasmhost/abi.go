@@ -17,6 +17,16 @@ const (
 	abiVersion = 1
 )
 
+// The exports that the host calls, through the gate that the metering adds.
+const (
+	callOn = iota
+	callInit
+	callStart
+	callBuffer
+)
+
+var calls = []string{callOn: exportOn, callInit: exportInit, callStart: exportStart, callBuffer: exportBuffer}
+
 // An Event is what a module is told of.
 type Event uint8
 

@@ -8,18 +8,19 @@ import (
 // A guest is a module for tests, put together from instructions. It has one page of memory, or more, the
 // buffer at bufferAt and what data adds behind dataAt.
 type guest struct {
-	manifest *Manifest
-	imports  []string // functions of the host that it imports, all of wasi_snapshot_preview1 with that name in front
-	on       []byte   // the body of protoo_on(event, length)
-	init     []byte   // the body of protoo_init(flags), by default it returns the buffer
-	buffer   []byte   // the body of protoo_buffer(need), none by default
-	start    []byte   // the body of _initialize, none by default
-	section  []byte   // the body of a start function, none by default
-	helpers  [][]byte // bodies of functions () -> (), called with helper
-	cap      uint32   // of the buffer, bufferCap by default
-	pages    uint32
-	maxPages uint32
-	data     []byte
+	manifest  *Manifest
+	imports   []string // functions of the host that it imports, all of wasi_snapshot_preview1 with that name in front
+	on        []byte   // the body of protoo_on(event, length)
+	init      []byte   // the body of protoo_init(flags), by default it returns the buffer
+	buffer    []byte   // the body of protoo_buffer(need), none by default
+	start     []byte   // the body of _initialize, none by default
+	section   []byte   // the body of a start function, none by default
+	startType []byte   // the type of _initialize, () -> () by default
+	helpers   [][]byte // bodies of functions () -> (), called with helper
+	cap       uint32   // of the buffer, bufferCap by default
+	pages     uint32
+	maxPages  uint32
+	data      []byte
 }
 
 const (
@@ -192,7 +193,10 @@ func (g *guest) code() []byte {
 		fn(exportBuffer, typeInit, g.buffer)
 	}
 	if g.start != nil {
-		fn(exportStart, typeVoid, g.start)
+		if g.startType == nil {
+			g.startType = typeVoid
+		}
+		fn(exportStart, g.startType, g.start)
 	}
 	start := len(imports) + len(funcs)
 	if g.section != nil {

@@ -1,6 +1,7 @@
 package wasmhost
 
 import (
+	"bytes"
 	"fmt"
 	"runtime"
 	"strings"
@@ -108,6 +109,23 @@ var hostiles = []hostile{
 		vectors := g.put([]byte(strings.Repeat("\x00\x00\x00\x00\x00\x00\x01\x00", 1024)))
 		write := g.call(wasiPrefix + "fd_write")
 		g.on = seq(loop, num(1), num(vectors), num(1024), num(0), write, drop, again, end)
+	}, KindFuel, "out of fuel"},
+	{"printing nothing in many parts", func(g *guest) {
+		write := g.call(wasiPrefix + "fd_write")
+		g.on = seq(loop, num(1), num(32768), num(1024), num(0), write, drop, again, end)
+	}, KindFuel, "out of fuel"},
+	{"printing empty lines", func(g *guest) {
+		lines := g.put(bytes.Repeat([]byte("\n"), 4096))
+		write := g.call(wasiPrefix + "fd_write")
+		g.on = seq(store(8, num(lines)), store(12, num(4096)), loop, num(1), num(8), num(1), num(0), write, drop, again, end)
+	}, KindFuel, "out of fuel"},
+	{"the whole memory as a name", func(g *guest) {
+		find := g.call("peer_find")
+		g.on = seq(loop, num(0), num(65536), num(0), num(65536), find, drop, again, end)
+	}, KindFuel, "out of fuel"},
+	{"large values in the store", func(g *guest) {
+		cas := g.call("kv_cas")
+		g.on = seq(loop, num(dataAt), num(4), num(0), num(-1), num(0), num(4096), num64(0), cas, drop, store(dataAt, load(dataAt), num(1), add), again, end)
 	}, KindFuel, "out of fuel"},
 	{"host function with an address outside", func(g *guest) {
 		g.on = seq(num(0), num(65530), num(7), g.call("log"))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"time"
 	"unicode/utf8"
 
@@ -59,7 +58,9 @@ const (
 	costPeer   = 200 // for each peer that is looked at
 	costBytes  = 8   // bytes for one unit
 	costSend   = 2000
-	costParsed = 2 // for each byte that has to be checked
+	costParsed = 2    // for each byte that has to be checked, or is stored
+	costVector = 10   // for each part of what WASI writes
+	costStore  = 1000 // what is stored may be new, which takes memory
 )
 
 // add adds the function to a host module.
@@ -74,13 +75,7 @@ func (f hostFunction) add(b wazero.HostModuleBuilder, name string) {
 
 // hostYield is called when the module's fuel is used up, or its share of it: then others get their turn.
 func hostYield(ctx context.Context, _ api.Module, stack []uint64) {
-	in := ctx.(*instance)
-	fuel, ok := in.budget.Refill(int64(stack[0]))
-	if !ok {
-		panic(errFuel)
-	}
-	stack[0] = uint64(fuel)
-	runtime.Gosched()
+	stack[0] = uint64(ctx.(*instance).refill(int64(stack[0])))
 }
 
 func addYield(b wazero.HostModuleBuilder) {
@@ -112,8 +107,11 @@ func hostGet(in *instance, mod api.Module, s []uint64) {
 		s[0] = give(in, mod, b[:], s[3], s[4])
 		return
 	}
-	key, _ := in.strs.text(slice(mod, s[1], s[2])) // what is not text names nothing
+	key, _ := in.name(mod, s[1], s[2]) // what is not text names nothing
 	v, ok := in.event.text(f, key)
+	if f == fieldProperty || f == fieldPeerData {
+		in.charge(int64(len(v)) * costParsed) // has been encoded
+	}
 	if !ok {
 		s[0] = code(codeAbsent)
 		return
@@ -168,8 +166,8 @@ func hostPeerFind(in *instance, mod api.Module, s []uint64) {
 		s[0] = 0
 		return
 	}
-	username, ok := in.strs.text(slice(mod, s[0], s[1]))
-	uuid, valid := in.strs.text(slice(mod, s[2], s[3]))
+	username, ok := in.name(mod, s[0], s[1])
+	uuid, valid := in.name(mod, s[2], s[3])
 	if !ok || !valid {
 		s[0] = 0 // nobody has such a name
 		return
@@ -181,7 +179,7 @@ func hostPeerFind(in *instance, mod api.Module, s []uint64) {
 
 // peer_list(username, username_len, out, out_cap): a frame with as many as fit. It returns how many there are.
 func hostPeerList(in *instance, mod api.Module, s []uint64) {
-	username, ok := in.strs.text(slice(mod, s[0], s[1]))
+	username, ok := in.name(mod, s[0], s[1])
 	var w frameWriter
 	out := slice(mod, s[2], s[3])
 	if len(out) < frameHead {
@@ -244,7 +242,9 @@ func hostKVCompareAndSwap(in *instance, mod api.Module, s []uint64) {
 		}
 		return slice(mod, ptr, size)
 	}
-	swapped, err := in.version.store.CompareAndSwap(slice(mod, s[0], s[1]), optional(s[2], s[3]), optional(s[4], s[5]), ttl)
+	key, old, value := slice(mod, s[0], s[1]), optional(s[2], s[3]), optional(s[4], s[5])
+	in.charge(costStore + int64(len(old)+len(value))*costParsed)
+	swapped, err := in.version.store.CompareAndSwap(key, old, value, ttl)
 	switch {
 	case err != nil:
 		s[0] = kvCode(err)
@@ -263,6 +263,7 @@ func hostKVAdd(in *instance, mod api.Module, s []uint64) {
 		return
 	}
 	out := slice(mod, s[4], 8)
+	in.charge(costStore)
 	sum, err := in.version.store.Add(slice(mod, s[0], s[1]), int64(s[2]), ttl)
 	if err != nil {
 		s[0] = kvCode(err)

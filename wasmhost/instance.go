@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -24,10 +25,11 @@ type instance struct {
 	version *version
 	mod     api.Module
 	memory  api.Memory
-	on      api.Function
+	gate    api.Function // to all functions of the module
 	fuel    api.MutableGlobal
+	left    int64 // of the fuel, between calls
 	budget  meter.Budget
-	stack   [2]uint64
+	stack   [4]uint64
 	ptr     uint32 // the module's buffer
 	cap     uint32
 	began   time.Time // monotonic time counts from here
@@ -53,8 +55,9 @@ func (v *version) instantiate() (*instance, error) {
 		return nil, err
 	}
 	in.mod, in.memory = mod, mod.Memory()
-	in.on = mod.ExportedFunction(exportOn)
+	in.gate = mod.ExportedFunction(meter.GateFunction)
 	in.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
+	in.left = int64(in.fuel.Get())
 	in.Context = context.Background() // the engine looks for values at every call, and there are none any more
 	if err := in.initialize(); err != nil {
 		_ = mod.Close(in) // the error that counts is err
@@ -66,14 +69,19 @@ func (v *version) instantiate() (*instance, error) {
 
 // moduleConfig has a source of randomness that nobody reads: wazero would seed one for every instance, which takes longer
 // than all the rest.
-var moduleConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions(exportStart).WithRandSource(rand.Reader)
+var moduleConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(rand.Reader)
 
 func (in *instance) initialize() error {
-	res, err := in.mod.ExportedFunction(exportInit).Call(in, uint64(in.version.plan.capabilities))
+	if in.version.starts {
+		if _, err := in.enter(callStart, 0, 0); err != nil {
+			return err
+		}
+	}
+	buffer, err := in.enter(callInit, uint64(in.version.plan.capabilities), 0)
 	if err != nil {
 		return err
 	}
-	if err := in.setBuffer(res[0]); err != nil {
+	if err := in.setBuffer(buffer); err != nil {
 		return err
 	}
 	if in.version.plan.events[EventConfiguration] {
@@ -82,7 +90,12 @@ func (in *instance) initialize() error {
 			return err
 		}
 	}
-	in.version.module.stats.fuel.Add(uint64(in.budget.Used(int64(in.fuel.Get()))))
+	used := in.budget.Used(in.left)
+	in.version.module.stats.fuel.Add(uint64(used))
+	if used > in.version.fuel {
+		// The engine keeps a stack that has grown. It may have grown more than an event could have it.
+		in.gate = in.mod.ExportedFunction(meter.GateFunction)
+	}
 	in.outbox = nil
 	return nil
 }
@@ -117,10 +130,21 @@ func (in *instance) setBuffer(v uint64) error {
 // run tells the module of the event, with fresh fuel.
 func (in *instance) run() (result, error) {
 	in.budget.Total = in.version.fuel
-	in.fuel.Set(uint64(in.budget.Start()))
+	in.left = in.budget.Start()
 	r, err := in.call()
-	in.version.module.stats.fuel.Add(uint64(in.budget.Used(int64(in.fuel.Get()))))
+	in.version.module.stats.fuel.Add(uint64(in.budget.Used(in.left)))
 	return r, err
+}
+
+// enter calls a function of the module with the fuel that is left.
+func (in *instance) enter(function int, a, b uint64) (uint64, error) {
+	in.stack = [...]uint64{uint64(function), a, b, uint64(in.left)}
+	if err := in.gate.CallWithStack(in, in.stack[:]); err != nil {
+		in.left = int64(in.fuel.Get())
+		return 0, err
+	}
+	in.left = int64(in.stack[1])
+	return in.stack[0], nil
 }
 
 // call writes the event's frame and calls the module.
@@ -132,11 +156,8 @@ func (in *instance) call() (result, error) {
 	if err != nil {
 		return 0, err
 	}
-	in.stack[0], in.stack[1] = uint64(in.event.kind), uint64(size)
-	if err := in.on.CallWithStack(in, in.stack[:]); err != nil {
-		return 0, err
-	}
-	return result(in.stack[0]), nil
+	r, err := in.enter(callOn, uint64(in.event.kind), uint64(size))
+	return result(r), err
 }
 
 // newToken returns a name for a request that cannot be guessed. The runtime's generator is ChaCha8.
@@ -164,15 +185,14 @@ func (in *instance) writeFrame() (int, error) {
 		if attempt > 0 || size > in.version.limits.Frame {
 			return 0, &tooLargeError{size, min(len(buf), in.version.limits.Frame)}
 		}
-		grow := in.mod.ExportedFunction(exportBuffer)
-		if grow == nil {
+		if !in.version.canGrow {
 			return 0, &tooLargeError{size, len(buf)}
 		}
-		res, err := grow.Call(in, uint64(size))
+		buffer, err := in.enter(callBuffer, uint64(size), 0)
 		if err != nil {
 			return 0, err
 		}
-		if err := in.setBuffer(res[0]); err != nil {
+		if err := in.setBuffer(buffer); err != nil {
 			return 0, err
 		}
 	}
@@ -233,13 +253,34 @@ func (in *instance) reset() {
 func (in *instance) close() { _ = in.mod.Close(in) } // only a file system could fail here, and there is none
 
 // charge takes the cost of a host function's own work from the module's fuel, so that calling the host
-// is no way around the limit. What is missing is noticed at the module's next check.
+// is no way around the limit. It ends the call if there is not enough: what could be much is paid for before it is done.
 func (in *instance) charge(units int64) {
-	if in.fuel == nil { // in the middle of being made
+	if in.fuel == nil { // in the middle of being made: the module's next check notices
 		in.budget.Total -= units
 		return
 	}
-	in.fuel.Set(in.fuel.Get() - uint64(units))
+	fuel := int64(in.fuel.Get()) - units
+	in.fuel.Set(uint64(fuel))
+	if fuel < 0 {
+		in.fuel.Set(uint64(in.refill(fuel)))
+	}
+}
+
+// refill gives the module its next share of fuel, and others their turn. It ends the call if all is used up.
+func (in *instance) refill(fuel int64) int64 {
+	fuel, ok := in.budget.Refill(fuel)
+	if !ok {
+		panic(errFuel)
+	}
+	runtime.Gosched()
+	return fuel
+}
+
+// name returns a text that names something, and false if it is not valid UTF-8.
+func (in *instance) name(mod api.Module, ptr, size uint64) (string, bool) {
+	text := slice(mod, ptr, size)
+	in.charge(int64(len(text)) * costParsed)
+	return in.strs.text(text)
 }
 
 // slice returns a part of a module's memory, or ends the call.

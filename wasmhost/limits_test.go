@@ -237,6 +237,55 @@ func TestFuel(t *testing.T) {
 	}
 }
 
+// What a host function copies, checks or looks at is paid for, and before it is done.
+func TestPriceOfHostCalls(t *testing.T) {
+	const size = 40_000
+	for _, c := range []struct {
+		name string
+		body func(g *guest) []byte
+		want uint64 // at least
+	}{
+		{"get, a long key", func(g *guest) []byte {
+			return seq(num(int(fieldMethod)), num(0), num(size), num(0), num(0), g.call("get"), drop)
+		}, size},
+		{"peer_find", func(g *guest) []byte {
+			return seq(num(0), num(size), num(0), num(size), g.call("peer_find"), drop)
+		}, 2 * size},
+		{"peer_list", func(g *guest) []byte {
+			return seq(num(0), num(size), num(0), num(size), g.call("peer_list"), drop)
+		}, size},
+		{"kv_cas", func(g *guest) []byte {
+			return seq(num(dataAt), num(4), num(0), num(size), num(0), num(size), num64(0), g.call("kv_cas"), drop)
+		}, 2 * size},
+		{"random", func(g *guest) []byte { return seq(num(0), num(size), g.call("random")) }, size},
+		{"fd_write, many parts", func(g *guest) []byte {
+			return seq(num(1), num(32768), num(1000), num(0), g.call(wasiPrefix+"fd_write"), drop)
+		}, 10_000},
+		{"fd_write, many lines", func(g *guest) []byte {
+			lines := g.put(bytes.Repeat([]byte("\n"), 1000))
+			return seq(store(8, num(lines)), store(12, num(1000)), num(1), num(8), num(1), num(0), g.call(wasiPrefix+"fd_write"), drop)
+		}, 100_000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			g := &guest{manifest: manifest(EventNotification).can(Capabilities()...)}
+			g.on = c.body(g)
+			m := r.load(g)
+			before := m.Stats().Fuel
+			if err := m.Notify("a", ""); err != nil {
+				t.Fatal(err)
+			}
+			if used := m.Stats().Fuel - before; used < c.want || used > 10*c.want {
+				t.Errorf("used %d, want a little more than %d", used, c.want)
+			}
+			poor := r.load(g, func(o *ModuleOptions) { o.Limits.Fuel = int64(c.want) })
+			if err := poor.Notify("a", ""); kind(err) != KindFuel {
+				t.Errorf("with less fuel than it takes: %v", err)
+			}
+		})
+	}
+}
+
 // All that wait for the only instance get it, one after the other.
 func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

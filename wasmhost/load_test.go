@@ -68,6 +68,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"too much memory asked for", with(func(g *guest) { g.manifest.Memory = 17 << 20 }), ModuleOptions{}, "it asks for 17825792 bytes of memory, 16777216 are allowed"},
 		{"more memory than asked for", with(func(g *guest) { g.pages = 33 }), ModuleOptions{}, "33 pages (2 Mi) over limit of 32 pages (2 Mi)"},
 		{"trap in _initialize", with(func(g *guest) { g.start = unreachable }), ModuleOptions{}, "unreachable"},
+		{"_initialize of another type", with(func(g *guest) { g.start, g.startType = num64(0), typeInit }), ModuleOptions{}, `export "_initialize": want a function () -> ()`},
 		{"trap in the start function", with(func(g *guest) { g.section = unreachable }), ModuleOptions{}, "unreachable"},
 		{"trap in init", with(func(g *guest) { g.init = unreachable }), ModuleOptions{}, "unreachable"},
 		{"loop in the start function", with(func(g *guest) { g.section = seq(loop, again, end) }), ModuleOptions{Limits: Limits{InitFuel: 100_000}}, "out of fuel"},
@@ -109,7 +110,6 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// The metering must not make a module valid that was not: here one that names a global it does not have.
 // TestStartSection has the start function call the host, and use more fuel than its first share.
 func TestStartSection(t *testing.T) {
 	r := newRig(t)
@@ -121,6 +121,7 @@ func TestStartSection(t *testing.T) {
 	r.log.want(t, "log 1 hello")
 }
 
+// The metering must not make a module valid that was not: here one that names a global it does not have.
 func TestLoadValidatesTheOriginal(t *testing.T) {
 	g := &guest{manifest: manifest(EventRequest)}
 	g.on = seq(num64(1<<40), []byte{0x24, 0}) // global.set 0

@@ -27,6 +27,8 @@ type version struct {
 	onError  OnError
 	settings core.JSON
 	store    *kv.Store
+	starts   bool // whether there is an _initialize
+	canGrow  bool // whether there is a protoo_buffer
 
 	context  context.Context // tells the engine where memory comes from
 	runtime  wazero.Runtime
@@ -80,7 +82,7 @@ func (v *version) prepare(ctx context.Context, file []byte, o ModuleOptions) err
 	if err := verifyDigest(file, o.SHA256); err != nil {
 		return err
 	}
-	metered, err := meter.Meter(file, meter.Options{Limits: meter.Limits{ModuleBytes: v.limits.File}})
+	metered, err := meter.Meter(file, meter.Options{Limits: meter.Limits{ModuleBytes: v.limits.File}, Gate: calls})
 	if err != nil {
 		return err
 	}
@@ -192,6 +194,13 @@ func (v *version) link(ctx context.Context, info *meter.Info) error {
 		if err := sameType(exportBuffer, e.Type, []meter.ValueType{meter.I32}, []meter.ValueType{meter.I64}); err != nil || e.Kind != meter.KindFunction {
 			return fmt.Errorf("export %q: want a function (i32) -> (i64)", exportBuffer)
 		}
+		v.canGrow = true
+	}
+	if e := info.Export(exportStart); e != nil {
+		if err := sameType(exportStart, e.Type, nil, nil); err != nil || e.Kind != meter.KindFunction {
+			return fmt.Errorf("export %q: want a function () -> ()", exportStart)
+		}
+		v.starts = true
 	}
 	v.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
 		WithCompilationCache(v.module.host.cache).

@@ -107,6 +107,7 @@ func wasiWrite(in *instance, mod api.Module, s []uint64) uint64 {
 	if fd == 2 {
 		level = LogError
 	}
+	in.charge(int64(count) * costVector)
 	written := uint32(0)
 	for i := range uint64(count) {
 		if written >= maxWrite {
@@ -133,6 +134,7 @@ func (in *instance) print(level LogLevel, text []byte) {
 		in.line = append(in.line, line[:min(len(line), max(room, 0))]...)
 		text = rest
 		if ended {
+			in.charge(costCall)
 			in.log(level, in.line)
 			in.line = in.line[:0]
 		}

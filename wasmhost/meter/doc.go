@@ -37,6 +37,9 @@
 //	err := fn.CallWithStack(context.WithValue(ctx, key{}, b), stack)
 //	used := b.Used(int64(fuel.Get()))
 //
+// [Options].Gate asks for a function that does what is left of this around a call: it is given the fuel and returns what
+// remains.
+//
 // The global is up to date in host functions and after traps. A host function may charge
 // for its own work: it subtracts from the global.
 //

@@ -13,6 +13,11 @@ const (
 	// the parameter is the fuel, the result is what to go on with.
 	YieldModule   = "protoo:meter"
 	YieldFunction = "yield"
+
+	// GateFunction is the exported name of a function of the type (i32, i32, i32, i64) → (i64, i64), if [Options].Gate asks
+	// for it. It sets the fuel to the last parameter, calls the function that the first one is the position of in
+	// Gate with as many of the others as it has, and returns its result, or 0, and the fuel that is left.
+	GateFunction = "protoo:gate"
 )
 
 // Options says what is accepted. The zero value is safe: every limit has a
@@ -22,6 +27,10 @@ type Options struct {
 	// ImportedGlobals accepts modules that import globals. They are refused
 	// otherwise, because a global that is shared is a channel to other modules.
 	ImportedGlobals bool
+	// Gate names exported functions that can be called through one, GateFunction. Engines have a stack for each function that
+	// they are asked for, and reading and writing the fuel takes longer than to pass it. They take one or two i32 or
+	// nothing, and return an i64 or nothing: calling another one, or one that is not there, traps.
+	Gate []string
 }
 
 // Metered is a rewritten module.
@@ -54,5 +63,5 @@ func Meter(module []byte, o Options) (metered *Metered, err error) {
 		declared:      -1,
 	}
 	p.module()
-	return &Metered{Code: p.rewrite(), Info: p.info}, nil
+	return &Metered{Code: p.rewrite(o.Gate), Info: p.info}, nil
 }

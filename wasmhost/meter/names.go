@@ -59,8 +59,8 @@ func readNameMap(r *reader, begins func(at int)) int {
 }
 
 // appendNames writes the section for the module in which the function at index
-// added is new, and those from there on have moved up by one.
-func appendNames(out []byte, n *names, module []byte, added uint32, name string) []byte {
+// added is new, and those from there on have moved up by one. The one at last is new as well, if it is not 0.
+func appendNames(out []byte, n *names, module []byte, added uint32, name string, last uint32) []byte {
 	part := func(id byte, content []byte) {
 		out = append(out, id)
 		out = appendU32(out, uint32(len(content)))
@@ -70,7 +70,11 @@ func appendNames(out []byte, n *names, module []byte, added uint32, name string)
 	if n.module.end > n.module.start {
 		part(0, module[n.module.start:n.module.end])
 	}
-	functions := appendU32(nil, uint32(n.count)+1)
+	count := n.count + 1
+	if last > 0 {
+		count++
+	}
+	functions := appendU32(nil, uint32(count))
 	r := reader{data: module, pos: n.functions.start, end: n.functions.end}
 	own := appendName(appendU32(nil, added), name)
 	for r.more() {
@@ -85,6 +89,10 @@ func appendNames(out []byte, n *names, module []byte, added uint32, name string)
 		r.bytes(r.u32())
 		functions = append(functions, module[start:r.pos]...)
 	}
-	part(1, append(functions, own...))
+	functions = append(functions, own...)
+	if last > 0 {
+		functions = appendName(appendU32(functions, last), GateFunction)
+	}
+	part(1, functions)
 	return out
 }

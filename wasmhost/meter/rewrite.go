@@ -1,15 +1,18 @@
 package meter
 
+import "slices"
+
 // A rewriter writes the module that was parsed.
 type rewriter struct {
 	*parser
 	out  []byte
+	gate []string // what is called through the gate; none without one
 	body body
 	code // of the function that is written
 }
 
-func (p *parser) rewrite() []byte {
-	w := &rewriter{parser: p, out: make([]byte, 0, len(p.reader.data)+len(p.reader.data)/2)}
+func (p *parser) rewrite(gate []string) []byte {
+	w := &rewriter{parser: p, gate: gate, out: make([]byte, 0, len(p.reader.data)+len(p.reader.data)/2)}
 	w.body.parser = p
 	w.global, w.yield = uint32(p.nGlobals), uint32(p.imported.funcs)
 	w.out = append(w.out, p.reader.data[:8]...)
@@ -17,7 +20,11 @@ func (p *parser) rewrite() []byte {
 		w.one(s.id)
 	}
 	if p.names != nil {
-		w.section(sectionCustom, appendNames(nil, p.names, p.reader.data, w.yield, YieldModule+"."+YieldFunction))
+		last := uint32(0)
+		if len(gate) > 0 {
+			last = uint32(len(p.funcs)) + 1
+		}
+		w.section(sectionCustom, appendNames(nil, p.names, p.reader.data, w.yield, YieldModule+"."+YieldFunction, last))
 	}
 	return w.out
 }
@@ -32,16 +39,19 @@ func (w *rewriter) section(id byte, content []byte) {
 func (w *rewriter) one(id byte) {
 	switch id {
 	case sectionType:
-		w.extended(id, len(w.info.Types), []byte{0x60, 1, byte(I64), 1, byte(I64)})
+		w.extended(id, len(w.info.Types), []byte{0x60, 1, byte(I64), 1, byte(I64)}, gateType)
 	case sectionImport:
 		yield := appendName(appendName(nil, YieldModule), YieldFunction)
 		yield = append(yield, byte(KindFunction))
-		w.extended(id, len(w.info.Imports), appendU32(yield, uint32(len(w.info.Types))))
+		w.extended(id, len(w.info.Imports), appendU32(yield, uint32(len(w.info.Types))), nil)
+	case sectionFunction:
+		w.extended(id, len(w.parser.bodies), nil, appendU32(nil, uint32(len(w.info.Types))+1))
 	case sectionGlobal:
-		w.extended(id, w.info.Globals, []byte{byte(I64), 1, opI64Const, 0, opEnd})
+		w.extended(id, w.info.Globals, []byte{byte(I64), 1, opI64Const, 0, opEnd}, nil)
 	case sectionExport:
 		fuel := append(appendName(nil, FuelGlobal), byte(KindGlobal))
-		w.extended(id, len(w.info.Exports), appendU32(fuel, w.global))
+		gate := append(appendName(nil, GateFunction), byte(KindFunction))
+		w.extended(id, len(w.info.Exports), appendU32(fuel, w.global), appendU32(gate, uint32(len(w.funcs))+1))
 	case sectionData:
 		if all, ok := w.merged(); ok {
 			w.section(id, dataSection(nil, all))
@@ -49,7 +59,7 @@ func (w *rewriter) one(id byte) {
 		}
 		w.unchanged(id)
 	case sectionCode:
-		if s := w.content[id]; s.end > s.start {
+		if s := w.content[id]; s.end > s.start || len(w.gate) > 0 {
 			w.bodies()
 		}
 	default:
@@ -64,11 +74,22 @@ func (w *rewriter) unchanged(id byte) {
 	}
 }
 
-// extended writes a section with one more element at the end of its vector.
-func (w *rewriter) extended(id byte, n int, element []byte) {
-	content := appendU32(nil, uint32(n)+1)
-	content = w.renumbered(content, w.items[id])
-	w.section(id, append(content, element...))
+// extended writes a section with another element at the end of its vector, and with one for the gate if there is to be one. Both
+// can be nil.
+func (w *rewriter) extended(id byte, n int, element, gate []byte) {
+	if len(w.gate) == 0 {
+		gate = nil
+	}
+	for _, e := range [][]byte{element, gate} {
+		if e != nil {
+			n++
+		}
+	}
+	if n == 0 {
+		return
+	}
+	content := w.renumbered(appendU32(nil, uint32(n)), w.items[id])
+	w.section(id, slices.Concat(content, element, gate))
 }
 
 // renumbered appends a part of the module with its references to functions
@@ -90,12 +111,20 @@ func (w *rewriter) renumbered(b []byte, s span) []byte {
 
 func (w *rewriter) bodies() {
 	content := make([]byte, 0, w.info.CodeBytes+w.info.CodeBytes/2)
-	content = appendU32(content, uint32(len(w.parser.bodies)))
+	n := len(w.parser.bodies)
+	if len(w.gate) > 0 {
+		n++
+	}
+	content = appendU32(content, uint32(n))
 	for f := range w.parser.bodies {
 		w.body.read(f)
 		w.write(&w.body)
 		content = appendU32(content, uint32(len(w.b)))
 		content = append(content, w.b...)
+	}
+	if len(w.gate) > 0 {
+		body := w.gateBody(w.gate, w.global)
+		content = append(appendU32(content, uint32(len(body))), body...)
 	}
 	w.section(sectionCode, content)
 }
