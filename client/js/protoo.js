@@ -1,7 +1,7 @@
 // The protoo client for browsers and Node. README.md is the guide, protoo.d.ts the reference.
 
-const NO_STATUS = 1005, ABNORMAL = 1006, RESTART = 1012, TRY_LATER = 1013, REPLACED = 3000;
-const FINAL_CODES = new Set([1000, 1008, REPLACED, 4401, 4403]);
+const NO_STATUS = 1005, ABNORMAL = 1006, RESTART = 1012, TRY_LATER = 1013, REPLACED = 3000, EXPIRED = 4401;
+const FINAL_CODES = new Set([1000, 1008, REPLACED, EXPIRED, 4403]);
 const MAX_CLOSE_REASON = 123;
 const MAX_HINT = 60_000;
 const HEAD_START = 500; // of WebTransport before WebSocket, or the other way round
@@ -206,7 +206,7 @@ class Peer extends EventTarget {
   }
 
   #lost(code, reason) {
-    const { reconnect } = this.#options;
+    const { reconnect, token } = this.#options;
     // Of two connections the server keeps the one that it has seen last, which may be the one that was given up here.
     const ownDoing = code === REPLACED && this.#contested && Date.now() - this.#openedAt < CONTESTED_FOR;
     this.#abandon()?.close();
@@ -219,7 +219,9 @@ class Peer extends EventTarget {
     const hinted = hint <= MAX_HINT;
     if (served && (hinted || !patience)) this.#attempt = 0;
     this.#openedAt = undefined;
-    if (!reconnect || (FINAL_CODES.has(code) && !ownDoing)) return this.#end(code, reason, code === REPLACED);
+    // A token that was good has expired: the next one is fresh.
+    const renewable = code === EXPIRED && served && typeof token === 'function';
+    if (!reconnect || (FINAL_CODES.has(code) && !ownDoing && !renewable)) return this.#end(code, reason, code === REPLACED);
 
     let delay = Math.random() * Math.min(reconnect.cap, reconnect.base * 2 ** this.#attempt++);
     // A server that closes each connection at once must not be asked all the time.

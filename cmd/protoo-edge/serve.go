@@ -53,8 +53,7 @@ func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	if err != nil {
 		return err
 	}
-	defer s.modules.Close()
-	defer s.gate.Close()
+	defer s.close()
 	addrs, err := s.listen()
 	if err != nil {
 		return err

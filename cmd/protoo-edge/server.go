@@ -67,73 +67,86 @@ type server struct {
 	altPort atomic.Int32 // that browsers are told to find HTTP/3 at, 0 for none
 }
 
-func newServer(cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*server, error) {
-	source, err := newSource(cfg, log)
-	if err != nil {
+func newServer(cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (_ *server, err error) {
+	s := &server{cfg: cfg, log: log, level: level, failed: make(chan error, 4), asked: make(chan struct{}, 1), ending: make(chan struct{}),
+		reloads: make(chan reloadRequest)}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.source, err = newSource(cfg, log); err != nil {
 		return nil, err
 	}
-	figures := newMetrics(cfg)
-	observe(figures, cfg)
-	app := core.New(cfg.Core)
-	set, err := modules.New(cfg, app, log)
-	if err != nil {
+	s.metrics = newMetrics(cfg)
+	observe(s.metrics, cfg)
+	s.app = core.New(cfg.Core)
+	if s.modules, err = modules.New(cfg, s.app, log); err != nil {
 		return nil, err
 	}
-	out, err := newOutgoing(cfg, log)
-	if err != nil {
+	if s.outgoing, err = newOutgoing(cfg, log); err != nil {
 		return nil, err
 	}
-	out.hooks.Watch(app)
-	tracer := newTracer(cfg, app, log)
-	within := newBounds(app, cfg, log)
-	built := &stack{app: app, modules: set, outgoing: out, bounds: within}
-	gate, err := newGate(app, cfg, log) // whose route is in front of the rest
-	if err != nil {
-		set.Close()
+	s.outgoing.hooks.Watch(s.app)
+	s.bounds = newBounds(s.app, cfg, log)
+	// The tracer's layer and the gate's route are in front of the rest.
+	s.tracer = newTracer(cfg, s.app, log)
+	if s.gate, err = newGate(s.app, cfg, log); err != nil {
 		return nil, err
 	}
+	built := &stack{app: s.app, modules: s.modules, outgoing: s.outgoing, bounds: s.bounds}
 	if mistakes := built.mount(cfg.Middleware); len(mistakes) > 0 {
-		set.Close()
-		gate.Close()
 		return nil, mistakes
 	}
-	logEvents(app, log)
-	s := &server{cfg: cfg, log: log, level: level, app: app, source: source, failed: make(chan error, 4), modules: set,
-		asked: make(chan struct{}, 1), ending: make(chan struct{}), metrics: figures, tracer: tracer}
-	s.outgoing, s.reloads, s.gate = out, make(chan reloadRequest), gate
+	logEvents(s.app, log)
 	if s.api, err = newAPI(s); err != nil {
-		set.Close()
-		gate.Close()
 		return nil, err
 	}
 	s.health.Descriptors = health.CountDescriptors
 	s.reloaded.last = time.Now()
-	s.bounds = within
-	accept := logRefusals(within.accept(s.drain.Accept(gate.Guard(built.accept(newAccept(cfg, gate))))), log)
-	ws := websocket.New(app, accept, cfg.WebSocket)
-	app.Attach(ws)
-	var hashes func() ([][sha256.Size]byte, error)
-	if self, ok := source.(*devcert.Source); ok {
-		hashes = self.Hashes
-	}
-	handler := newHandler(within.limits.Handler(ws), cfg.Page, hashes)
-	if cfg.WebTransport.Enabled && source != nil {
-		s.wt = newWebTransport(app, accept, cfg, within.limits.Handler, handler)
-		app.Attach(s.wt)
-		handler = s.advertise(handler)
-	} else if cfg.WebTransport.Enabled {
-		log.Info("no WebTransport, which needs tls.addr and a certificate: clients use WebSocket")
-	}
-	if acme, ok := source.(*certificate.ACME); ok {
-		handler = acme.Handler(handler)
-	}
-	s.http, s.internal = newHTTP(cfg, within.behindProxies(handler), log), newHTTP(cfg, s.newInternal(), log)
-	if source != nil {
-		s.certificates = &certificates{Source: source}
-		s.http.TLSConfig = newTLS(cfg, s.certificates)
-	}
+	s.serveClients(logRefusals(s.bounds.accept(s.drain.Accept(s.gate.Guard(built.accept(newAccept(cfg, s.gate))))), log))
+	s.internal = newHTTP(cfg, s.newInternal(), log)
+	s.internal.WriteTimeout = 0 // a profile takes as long as it is asked to
 	s.registerFigures()
 	return s, nil
+}
+
+// serveClients puts together what clients connect to.
+func (s *server) serveClients(accept core.Accept) {
+	ws := websocket.New(s.app, accept, s.cfg.WebSocket)
+	s.app.Attach(ws)
+	var hashes func() ([][sha256.Size]byte, error)
+	if self, ok := s.source.(*devcert.Source); ok {
+		hashes = self.Hashes
+	}
+	limited := s.bounds.limits.Handler
+	handler := newHandler(limited(ws), s.cfg.Page, hashes)
+	switch {
+	case s.cfg.WebTransport.Enabled && s.source != nil:
+		s.wt = newWebTransport(s.app, accept, s.cfg, limited, handler)
+		s.app.Attach(s.wt)
+		handler = s.advertise(handler)
+	case s.cfg.WebTransport.Enabled:
+		s.log.Info("no WebTransport, which needs tls.addr and a certificate: clients use WebSocket")
+	}
+	if authority, ok := s.source.(*certificate.ACME); ok {
+		handler = authority.Handler(handler)
+	}
+	s.http = newHTTP(s.cfg, s.bounds.behindProxies(handler), s.log)
+	if s.source != nil {
+		s.certificates = &certificates{Source: s.source}
+		s.http.TLSConfig = newTLS(s.cfg, s.certificates)
+	}
+}
+
+// close frees what a server keeps that has shut down, or was never complete.
+func (s *server) close() {
+	if s.modules != nil {
+		s.modules.Close()
+	}
+	if s.gate != nil {
+		s.gate.Close()
+	}
 }
 
 func newHTTP(cfg *config.Config, handler http.Handler, log *slog.Logger) *http.Server {
@@ -162,35 +175,21 @@ func (s *server) listen() (addresses, error) {
 		return at, err
 	}
 	defer s.sockets.Close()
-	plain, err := s.open("addr", s.cfg.Addr)
-	if err != nil {
-		return at, err
+	wanted := [...]struct{ key, addr string }{
+		{"addr", s.cfg.Addr}, {"tls.addr", s.cfg.TLS.Addr}, {"internal.addr", s.cfg.Internal.Addr}, {"api.addr", s.cfg.API.Addr},
 	}
-	secure, err := s.open("tls.addr", s.cfg.TLS.Addr)
-	if err != nil {
-		if plain != nil {
-			_ = plain.Close()
-		}
-		return at, err
-	}
-	internal, err := s.open("internal.addr", s.cfg.Internal.Addr)
-	if err != nil {
-		for _, l := range []net.Listener{plain, secure} {
-			if l != nil {
-				_ = l.Close()
+	var opened [len(wanted)]net.Listener
+	for i, w := range wanted {
+		if opened[i], err = s.open(w.key, w.addr); err != nil {
+			for _, l := range opened[:i] {
+				if l != nil {
+					_ = l.Close()
+				}
 			}
+			return at, err
 		}
-		return at, err
 	}
-	backEnds, err := s.open("api.addr", s.cfg.API.Addr)
-	if err != nil {
-		for _, l := range []net.Listener{plain, secure, internal} {
-			if l != nil {
-				_ = l.Close()
-			}
-		}
-		return at, err
-	}
+	plain, secure, internal, backEnds := opened[0], opened[1], opened[2], opened[3]
 	s.api.serve(backEnds, s.failed)
 	if plain != nil {
 		at.plain = plain.Addr()

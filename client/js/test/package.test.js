@@ -48,9 +48,9 @@ test('protoo.min.js is what the build makes of protoo.js', async () => {
   sessions[0].fail();
 });
 
-test('protoo.min.js stays within 5.6 KB gzip', async () => {
+test('protoo.min.js stays within 5.7 KB gzip', async () => {
   const size = gzipSync(await read('protoo.min.js'), { level: 9 }).length;
-  assert.ok(size <= 5600, `${size} bytes`);
+  assert.ok(size <= 5700, `${size} bytes`);
 });
 
 test('the lock file names no registry, and what it pins is what package.json asks for', async () => {

@@ -162,6 +162,21 @@ for (const code of [1000, 1008, 3000, 4401, 4403]) {
   });
 }
 
+test('a token that has expired is replaced by what its function returns', async (t) => {
+  let tokens = 0;
+  const { connections, connection, events, tick } = await setupOpen(t, { token: () => `token${++tokens}` });
+  await tick(5000);
+  connection.drop(4401, 'token expired');
+  assert.equal(events.at(-1).type, 'reconnecting');
+  await tick(500);
+  assert.equal(connections.length, 2);
+  assert.equal(tokens, 2);
+  connections[1].open();
+  await tick(4999);
+  connections[1].drop(4401, 'not a good token either');
+  assert.equal(events.at(-1).type, 'close');
+});
+
 test('close from a listener of replaced closes once', async (t) => {
   const { peer, connection, events } = await setupOpen(t);
   peer.addEventListener('replaced', () => {
