@@ -147,9 +147,7 @@ func (p *peer) act() {
 		p.request("/users/"+other.name, n, other, func(res *core.Response) bool { return res.Reason() == "seen by "+other.name })
 	case n < 94:
 		p.request("/module", nil, nil, func(res *core.Response) bool {
-			p.fleet.mu.Lock()
-			defer p.fleet.mu.Unlock()
-			p.fleet.reasons[res.Reason()] = true
+			p.fleet.hear(res.Reason())
 			return true
 		})
 	case n < 98: // the connection is lost, and another one takes its place
@@ -197,6 +195,19 @@ func (f *fleet) failed(format string, args ...any) {
 	if f.unexplained.Add(1) <= 20 {
 		f.t.Errorf(format, args...)
 	}
+}
+
+func (f *fleet) hear(reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reasons[reason] = true
+}
+
+// heard tells whether the module has answered somebody with a reason.
+func (f *fleet) heard(reason string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reasons[reason]
 }
 
 // quietly calls fn while no peer does anything.

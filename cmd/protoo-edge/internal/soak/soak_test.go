@@ -47,7 +47,7 @@ func TestSoak(t *testing.T) {
 	grown(t, "heap", before.heap, after.heap, 0.10, 2<<20)
 	grown(t, "resident memory", before.resident, after.resident, 0.20, 16<<20)
 	for _, reason := range []string{"one", "two"} {
-		if !f.reasons[reason] {
+		if !f.heard(reason) {
 			t.Errorf("the module %q has answered nobody", reason)
 		}
 	}
