@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"sync"
-	"time"
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/api"
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/certificate"
@@ -120,101 +117,6 @@ func (a *apiServer) close(ctx context.Context) {
 	if a.http.Shutdown(ctx) != nil {
 		_ = a.http.Close() // there was no time to be polite
 	}
-}
-
-// reloadRequest asks run for a reload, and gets what has come of it.
-type reloadRequest chan reloadResult
-
-type reloadResult struct {
-	reloaded *api.Reloaded
-	err      error
-}
-
-// askToReload has run read the configuration again, and waits for that.
-func (s *server) askToReload(ctx context.Context) (*api.Reloaded, error) {
-	ask := make(reloadRequest, 1)
-	select {
-	case s.reloads <- ask:
-	case <-s.ending:
-		return nil, fmt.Errorf("the server is ending: %w", api.ErrBusy)
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	result := <-ask // run answers whatever it has taken
-	if mistakes, ok := errors.AsType[config.Mistakes](result.err); ok {
-		invalid := &api.InvalidError{Detail: "the configuration has mistakes, nothing has changed"}
-		for _, m := range mistakes {
-			invalid.Mistakes = append(invalid.Mistakes, m.Error())
-		}
-		return nil, invalid
-	}
-	if result.err != nil {
-		return nil, &api.InvalidError{Detail: result.err.Error()}
-	}
-	return result.reloaded, nil
-}
-
-// newReloaded describes changes for the API.
-func newReloaded(applied, restart []config.Change) *api.Reloaded {
-	changes := func(from []config.Change) []api.Change {
-		to := []api.Change{}
-		for _, c := range from {
-			to = append(to, api.Change{Key: c.Key, From: c.From, To: c.To})
-		}
-		return to
-	}
-	return &api.Reloaded{Applied: changes(applied), Restart: changes(restart)}
-}
-
-// auditor logs who has done what: a line for each call that can change something. Neither keys nor bodies are logged.
-type auditor struct {
-	log *slog.Logger
-
-	mu      sync.Mutex
-	refused int       // calls without a good key that are not logged yet
-	next    time.Time // when to log them
-}
-
-const refusalInterval = time.Minute
-
-func (a *auditor) record(r *api.Record) {
-	level := slog.LevelDebug
-	switch {
-	case r.Status == http.StatusUnauthorized:
-		n := a.refusals()
-		if n == 0 {
-			return // anybody can make as many as they want
-		}
-		a.log.Warn("server API: calls without a good key", "calls", n, "last", r.Remote)
-		return
-	case r.Status == http.StatusInternalServerError:
-		level = slog.LevelError
-	case r.Changes:
-		level = slog.LevelInfo
-	}
-	args := []any{"operation", r.Operation, "target", r.Target, "key", r.Key, "remote", r.Remote, "status", r.Status, "call", r.ID, "time", r.Time}
-	if r.Code != "" {
-		args = append(args, "problem", r.Code)
-	}
-	if level == slog.LevelError {
-		args = append(args, "error", r.Err)
-	}
-	a.log.Log(context.Background(), level, "server API", args...)
-}
-
-// refusals counts one more, and returns how many there are to log now.
-func (a *auditor) refusals() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.refused++
-	now := time.Now()
-	if now.Before(a.next) {
-		return 0
-	}
-	a.next = now.Add(refusalInterval)
-	n := a.refused
-	a.refused = 0
-	return n
 }
 
 // revoke takes an identity away.
