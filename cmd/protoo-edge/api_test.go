@@ -183,6 +183,9 @@ var (
 	shopKey = secret("purple-monkey-dishwasher-sink")
 )
 
+// staysAway keeps a client that was disconnected from coming back while a test counts.
+var staysAway = client.Backoff{Base: time.Hour, Max: time.Hour, Rand: func() float64 { return 0.9 }}
+
 // TestDocumentedCalls makes the calls of docs/operations.md, with the configuration that stands there, and compares what comes.
 func TestDocumentedCalls(t *testing.T) {
 	chapter := section(t, "Server API")
@@ -192,7 +195,7 @@ func TestDocumentedCalls(t *testing.T) {
 	e.connect(t, "alice", "phone", answering(func(req *core.Request, _ core.Next) error {
 		return req.Reply(200, "seen", map[string]string{"at": "home"})
 	}))
-	e.connect(t, "bob", "laptop", client.Options{})
+	e.connect(t, "bob", "laptop", client.Options{Backoff: staysAway})
 
 	type example struct{ line, want string }
 	var examples, last []example
@@ -226,6 +229,7 @@ func TestDocumentedCalls(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant\n%s", x.line, got, x.want)
 		}
 	}
+	e.waitForLog(t, `msg="shutting down"`) // or the test is what ends it
 	log := e.stop().stderr
 	for _, want := range []string{
 		`level=INFO msg="server API" operation=send target=alice/phone key=ops `,

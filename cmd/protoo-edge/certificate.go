@@ -56,6 +56,7 @@ func (s *server) fetchCertificates() {
 			s.log.Error("no certificate, the next client that asks for it makes the server try again", "domain", domain, "error", err)
 			return
 		}
+		s.certificates.note(leaf)
 		s.log.Info("certificate fetched or in the cache", "domain", domain, "serial", leaf.SerialNumber, "expires", leaf.NotAfter)
 	})
 }
@@ -104,7 +105,7 @@ func newTLS(cfg *config.Config, source certificate.Source) *tls.Config {
 	if cfg.TLS.MinVersion == "1.3" {
 		t.MinVersion = tls.VersionTLS13
 	}
-	if _, ok := source.(*certificate.ACME); ok {
+	if len(cfg.TLS.ACME.Domains) > 0 {
 		t.NextProtos = append(t.NextProtos, certificate.ACMEProtocol)
 	}
 	return t

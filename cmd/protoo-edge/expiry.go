@@ -2,7 +2,9 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,19 +24,20 @@ const maxCertificates = 128
 
 func (c *certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	cert, err := c.Source.GetCertificate(hello)
-	if err == nil && cert.Leaf != nil {
-		c.note(cert)
+	// An authority that looks whether a domain is ours gets a certificate for that alone.
+	if err == nil && cert.Leaf != nil && !slices.Contains(hello.SupportedProtos, certificate.ACMEProtocol) {
+		c.note(cert.Leaf)
 	}
 	return cert, err
 }
 
-func (c *certificates) note(cert *tls.Certificate) {
-	name := cert.Leaf.Subject.CommonName
+func (c *certificates) note(leaf *x509.Certificate) {
+	name := leaf.Subject.CommonName
 	switch {
-	case len(cert.Leaf.DNSNames) > 0:
-		name = cert.Leaf.DNSNames[0]
-	case len(cert.Leaf.IPAddresses) > 0:
-		name = cert.Leaf.IPAddresses[0].String()
+	case len(leaf.DNSNames) > 0:
+		name = leaf.DNSNames[0]
+	case len(leaf.IPAddresses) > 0:
+		name = leaf.IPAddresses[0].String()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,11 +47,10 @@ func (c *certificates) note(cert *tls.Certificate) {
 	if c.known == nil {
 		c.known = make(map[string]time.Time)
 	}
-	c.known[name] = cert.Leaf.NotAfter
+	c.known[name] = leaf.NotAfter
 }
 
-// expiries returns when the certificates that were served end, by name. A certificate that an authority would have to be asked
-// for is not there before a client has asked.
+// expiries returns when the certificates that were fetched or served end, by name. It does not ask an authority.
 func (c *certificates) expiries() map[string]time.Time {
 	if c == nil {
 		return nil

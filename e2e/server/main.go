@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -75,7 +76,20 @@ func serve(ctx context.Context, addr string, grace time.Duration, out io.Writer)
 		return err
 	case <-ctx.Done():
 	}
+	drain(app)
 	return errors.Join(app.Close(true), server.Close())
+}
+
+// drain closes all peers as protoo-edge does when it is told to end, but without patience.
+func drain(app *core.App) {
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	var drained sync.WaitGroup
+	app.Peers("", "", func(p *core.Peer) {
+		// An error says that something was cut off, which is what there is a test for.
+		drained.Go(func() { _ = p.Drain(ctx, core.CloseRestart, core.ReconnectHint("restart", 0)) })
+	})
+	drained.Wait()
 }
 
 // listen opens a port for TCP and UDP. When any will do, the one that TCP gets may be taken for UDP.

@@ -126,13 +126,14 @@ func (s *Server) drain(c *call) (any, error) {
 	if s.o.Drain == nil {
 		return nil, ErrUnavailable
 	}
+	peers := s.o.App.Stats().Peers // of which none may be left when it has been asked for
 	if err := s.o.Drain(); err != nil {
 		return nil, err
 	}
 	return struct {
 		Draining bool `json:"draining"`
 		Peers    int  `json:"peers"`
-	}{true, s.o.App.Stats().Peers}, nil
+	}{true, peers}, nil
 }
 
 // empty takes a body that says nothing, or none.
