@@ -36,13 +36,13 @@ func eachLanguage(t *testing.T, name string, test func(t *testing.T, file []byte
 	}
 }
 
-// converse plays a conversation with a module, and returns what the peers have got.
-func (r *rig) converse(c *conversation, module *Module) []string {
+// converse plays a conversation with a handler, which may be a module, and returns what the peers have got.
+func (r *rig) converse(c *conversation, handler core.Handler) []string {
 	r.app.Use("/", func(_ *core.Request, next core.Next) error { next(); return nil })
 	if strings.Contains(c.path, ":") {
-		r.app.All(c.path, module.Handle, see)
+		r.app.All(c.path, handler, see)
 	} else {
-		r.app.Use(c.path, module.Handle)
+		r.app.Use(c.path, handler)
 	}
 	r.app.All("/new/slow", func(*core.Request, core.Next) error { return nil })
 	r.app.All("/new/missing", func(*core.Request, core.Next) error { return core.Error(404, "no") })
@@ -68,7 +68,7 @@ func TestLanguages(t *testing.T) {
 			sim(t, func(t *testing.T, r *rig) {
 				m := r.loadFile(file)
 				start := m.Stats().Fuel
-				if got := r.converse(&c, m); !slices.Equal(got, c.want) {
+				if got := r.converse(&c, m.Handle); !slices.Equal(got, c.want) {
 					t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(c.want, "\n\t"))
 				}
 				s := m.Stats()

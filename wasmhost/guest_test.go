@@ -206,26 +206,7 @@ func TestGoGuests(t *testing.T) {
 					if !native {
 						handler = r.loadFile(file).Handle
 					}
-					r.app.Use("/", func(req *core.Request, next core.Next) error { next(); return nil })
-					if strings.Contains(c.path, ":") {
-						r.app.All(c.path, handler, see)
-					} else {
-						r.app.Use(c.path, handler)
-					}
-					r.app.All("/new/slow", func(*core.Request, core.Next) error { return nil })
-					r.app.All("/new/missing", func(*core.Request, core.Next) error { return core.Error(404, "no") })
-					r.app.All("*", see)
-					var both journal
-					alice, bob := r.dial("alice", "1"), r.dial("bob", "1")
-					alice.both, bob.both = func(m string) { both.add("alice %s", m) }, func(m string) { both.add("bob %s", m) }
-					c.play(r, alice, bob)
-					got := both.take()
-					for i, line := range got {
-						if strings.HasPrefix(line, `bob {"method"`) {
-							got[i] = idPattern.ReplaceAllString(line, `"id":ID`)
-						}
-					}
-					if !slices.Equal(got, c.want) {
+					if got := r.converse(&c, handler); !slices.Equal(got, c.want) {
 						t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(c.want, "\n\t"))
 					}
 				})

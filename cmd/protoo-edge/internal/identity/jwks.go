@@ -32,7 +32,6 @@ type remote struct {
 	mu      sync.Mutex
 	keys    []key         // nil until they have been fetched
 	began   time.Time     // when the last fetch did
-	fetched time.Time     // when the keys were
 	current chan struct{} // closed when the fetch that is going on has ended; nil if none is
 	err     error         // of the last fetch
 }
@@ -114,7 +113,7 @@ func (r *remote) fetchInto(done chan struct{}) {
 	keys, err := r.fetch()
 	r.mu.Lock()
 	if err == nil {
-		r.keys, r.fetched = keys, time.Now()
+		r.keys = keys
 	}
 	r.err, r.current = err, nil
 	close(done)
