@@ -72,7 +72,7 @@ var policy = []rule{
 		deny:  slices.Concat(system, logs),
 		tests: harness,
 	},
-	{pkg: "transports/internal/...", ours: []string{"core"}, deny: logs},
+	{pkg: "transports/internal/...", ours: []string{"core", "internal/network"}, deny: logs},
 	{
 		pkg:  "transports/websocket/...",
 		ours: []string{"core", "transports/internal/...", "transports/websocket/..."},
@@ -126,7 +126,7 @@ var policy = []rule{
 	// Programs put the parts together.
 	{
 		pkg:  "cmd/...",
-		ours: []string{"core", "transports/...", "wasmhost/...", "middleware/...", "client/...", "cmd/..."},
+		ours: []string{"core", "transports/...", "wasmhost/...", "middleware/...", "client/...", "cmd/...", "internal/network"},
 		modules: []string{
 			"github.com/getkin/kin-openapi", // checks the document of the API, in tests
 			"github.com/go-jose/go-jose",
@@ -160,6 +160,7 @@ var policy = []rule{
 	{pkg: "examples/...", ours: []string{"..."}},
 
 	{pkg: "internal/archtest"},
+	{pkg: "internal/network", deny: slices.Concat(system, logs)},
 	{pkg: "internal/release", ours: []string{"core"}},
 	{pkg: "internal/udpproxy", deny: logs},
 }

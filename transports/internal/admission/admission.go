@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"path"
 	"strings"
+
+	"github.com/protoo-go/protoo/internal/network"
 )
 
 // Origins lists the origins that pages may connect from, beside the server's own host: "https://example.com",
@@ -50,19 +52,4 @@ func (o Origins) Allow(origin, host string) bool {
 
 // Network returns whom an address, with or without a port, is counted as: for IPv6 the first 64 bits, of which one customer has all the
 // rest. It is not valid for what is no IP address, such as a Unix socket's.
-func Network(remote string) netip.Addr {
-	addr, err := netip.ParseAddr(remote)
-	if err != nil {
-		port, err := netip.ParseAddrPort(remote)
-		if err != nil {
-			return netip.Addr{}
-		}
-		addr = port.Addr()
-	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is4() {
-		return addr
-	}
-	prefix, _ := addr.Prefix(64) // fails only without an address
-	return prefix.Addr()
-}
+func Network(remote string) netip.Addr { return network.Of(remote, 64) }

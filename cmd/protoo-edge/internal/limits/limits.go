@@ -136,22 +136,3 @@ func (l *Limits) Stats() Stats {
 func (l *Limits) now() time.Duration { return time.Since(l.begin) }
 
 func (l *Limits) count(cause Cause) { l.refused[cause].Add(1) }
-
-// network returns whom an address is counted as, with or without a port. It is not valid for what is no IP address, such as a Unix
-// socket's.
-func network(remote string, prefix int) netip.Addr {
-	addr, err := netip.ParseAddr(remote)
-	if err != nil {
-		port, err := netip.ParseAddrPort(remote)
-		if err != nil {
-			return netip.Addr{}
-		}
-		addr = port.Addr()
-	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is6() {
-		network, _ := addr.Prefix(prefix) // fails only for a prefix that the options do not have
-		addr = network.Addr()
-	}
-	return addr
-}

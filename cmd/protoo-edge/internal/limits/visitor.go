@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/protoo-go/protoo/core"
+	"github.com/protoo-go/protoo/internal/network"
 )
 
 // A visitor is a connection, or who knocks to have one. It is the connection's meter.
@@ -56,7 +57,7 @@ func (l *Limits) refuse(cause Cause, status int, reason string, wait time.Durati
 // enter makes room for a connection. Unless it is refused, the visitor's Closed must follow.
 func (l *Limits) enter(remote string) (*visitor, *refusal) {
 	o := l.options.Load()
-	v := &visitor{limits: l, addr: network(remote, o.IPv6Prefix)}
+	v := &visitor{limits: l, addr: network.Of(remote, o.IPv6Prefix)}
 	exempt := !v.addr.IsValid() || isExempt(o, remote)
 	now := l.now()
 	if r := o.HandshakesPerAddress; !exempt && r.PerSecond > 0 {
@@ -90,7 +91,7 @@ func (l *Limits) enter(remote string) (*visitor, *refusal) {
 }
 
 func isExempt(o *Options, remote string) bool {
-	addr := network(remote, 128)
+	addr := network.Of(remote, 128)
 	return slices.ContainsFunc(o.Exempt, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
