@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -34,6 +32,9 @@ type Request struct {
 
 	walk  *walk         // of the router that has it
 	began time.Duration // on the clock, if somebody observes
+
+	watcher *ResponseWatcher // the first; others are rare
+
 	root  walk
 	space [2]param // for params
 }
@@ -47,8 +48,8 @@ type rare struct {
 	trace   string // the W3C trace context
 	values  map[string]any
 	calls   []paramCall
-	hooks   []func(*Response)
-	space   [1]func(*Response) // for hooks
+
+	watchers []*ResponseWatcher // but the first
 }
 
 var nothingRare rare
@@ -134,7 +135,10 @@ func (r *Request) SetPath(path string) error {
 	if !strings.HasPrefix(path, "/") {
 		return fmt.Errorf("core: path %q does not start with a slash", path)
 	}
-	full := r.full[:r.base] + path
+	full := path
+	if r.base > 0 {
+		full = r.full[:r.base] + path
+	}
 	if err := validPath(full); err != nil {
 		return err
 	}
@@ -264,17 +268,6 @@ func (r *Request) detach() {
 	}
 }
 
-// OnResponse registers a function that sees every response to this request, provisional
-// or final, before it is sent, and may change its data. The one registered last is called first, on
-// the goroutine that replies.
-func (r *Request) OnResponse(fn func(*Response)) {
-	c := r.change()
-	if c.hooks == nil {
-		c.hooks = c.space[:0]
-	}
-	c.hooks = append(c.hooks, fn)
-}
-
 // Reply answers the request: with a status from 100 to 199 provisionally, as often
 // as wanted, with one from 200 to 699 finally. At most one data value is sent, encoded as NewRequest does it.
 //
@@ -314,12 +307,8 @@ func (r *Request) respond(status int, reason string, body JSON) error {
 	} else if !r.ended.CompareAndSwap(false, true) {
 		return ErrReplied
 	}
-	if hooks := r.look().hooks; len(hooks) > 0 {
-		res := &Response{peer: r.peer, status: status, reason: reason, id: r.id, data: body}
-		for _, v := range slices.Backward(hooks) {
-			r.listen(v, res)
-		}
-		body = res.data
+	if r.watcher != nil {
+		body = r.show(status, reason, body)
 	}
 	if status < 200 {
 		return r.peer.reply(status, reason, r.id, body, nil)
@@ -328,16 +317,6 @@ func (r *Request) respond(status int, reason string, body JSON) error {
 		r.peer.app.observed(r.Route(), status, r.began)
 	}
 	return r.peer.reply(status, reason, r.id, body, r)
-}
-
-// listen shows a response to a listener and survives its panic: the peer gets the response all the same.
-func (r *Request) listen(fn func(*Response), res *Response) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.peer.app.routeError(&PanicError{v, debug.Stack()}, r)
-		}
-	}()
-	fn(res)
 }
 
 func (r *Request) seenParam(router *Router, name, value string) (seen bool, err error) {
@@ -368,9 +347,9 @@ func (r *Request) failParam(router *Router, name string, err error) {
 
 // lookup prefers the last: a child router's parameters stand behind its parent's.
 func lookup(params []param, name string) string {
-	for _, param := range slices.Backward(params) {
-		if param.name == name {
-			return param.value
+	for i := len(params) - 1; i >= 0; i-- {
+		if p := &params[i]; p.name == name {
+			return p.value
 		}
 	}
 	return ""

@@ -58,7 +58,7 @@ func (v *version) perform(in *instance, t *turn) error {
 	if t.hasCarry {
 		var space []byte
 		if t.watch {
-			t.watcher = &watcher{}
+			t.watcher = takeWatcher()
 			space = t.watcher.space[:0:len(t.watcher.space)]
 		}
 		t.carry = append(space, t.carry...)

@@ -7,16 +7,30 @@ import (
 	"github.com/protoo-go/protoo/core"
 )
 
-// A watcher shows the responses of one request to the module. It has a hold on its version until the final one.
+// A watcher shows the responses of one request to the module, and is used again for another one after the final response. It
+// has a hold on its version until then.
 type watcher struct {
+	core  *core.ResponseWatcher // calls response
+	space [24]byte              // for the first carry, if it is small
+
+	mu      sync.Mutex
 	version *version
 	in      *instance
-	req     *core.Request
+	req     *core.Request // nil before and afterwards
 	token   uint64
-	space   [24]byte // for the first carry, if it is small
+	carry   []byte // replaced and never changed
+	shared  bool   // somebody may be busy with a provisional response, so this must not be used again
+}
 
-	mu    sync.Mutex
-	carry []byte // replaced and never changed
+var watchers sync.Pool
+
+func takeWatcher() *watcher {
+	if w, ok := watchers.Get().(*watcher); ok {
+		return w
+	}
+	w := new(watcher)
+	w.core = core.NewResponseWatcher(w.response)
+	return w
 }
 
 func (v *version) watch(t *turn, req *core.Request) {
@@ -25,35 +39,50 @@ func (v *version) watch(t *turn, req *core.Request) {
 	}
 	w := t.watcher
 	if w == nil {
-		w = &watcher{}
+		w = takeWatcher()
 	}
+	w.mu.Lock()
 	w.version, w.in, w.req, w.token, w.carry = v, t.in, req, t.token, t.carry
-	req.OnResponse(w.response)
+	w.mu.Unlock()
+	req.Watch(w.core)
 }
 
 // response is called with every response before it is sent.
-func (w *watcher) response(res *core.Response) {
-	v := w.version
+func (w *watcher) response(req *core.Request, res *core.Response) {
 	w.mu.Lock()
-	carry := w.carry
+	if w.req != req {
+		w.mu.Unlock() // a final response has overtaken this provisional one
+		return
+	}
+	v, in, e := w.version, w.in, event{kind: EventResponse, token: w.token, carry: w.carry, req: req, res: res}
+	final, again := !res.IsProvisional(), false
+	if final {
+		again = !w.shared
+		w.version, w.in, w.req, w.carry = nil, nil, nil, nil
+	} else {
+		w.shared = true
+	}
 	w.mu.Unlock()
+
 	var t turn
-	err := v.dispatch(w.in, &event{kind: EventResponse, token: w.token, carry: carry, req: w.req, res: res}, &t)
+	err := v.dispatch(in, &e, &t)
 	if err == nil {
-		err = w.apply(&t, res)
+		err = w.apply(v, &t, res)
 	}
 	if err != nil && v.onError == Fail {
 		_ = res.SetData(nil) // nil can be encoded
 	}
-	if !res.IsProvisional() { // there is one such response
+	if final {
 		v.release()
+	}
+	if again {
+		watchers.Put(w)
 	}
 }
 
 var errResponse = errors.New("a response can only be passed on, with its data changed or not")
 
-func (w *watcher) apply(t *turn, res *core.Response) error {
-	v := w.version
+func (w *watcher) apply(v *version, t *turn, res *core.Response) error {
 	err := errResponse
 	if t.action == actionNext && !t.hasPath {
 		err = nil

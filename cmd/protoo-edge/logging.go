@@ -60,18 +60,28 @@ func logRefusals(accept core.Accept, log *slog.Logger) core.Accept {
 
 // logEvents logs the lives of peers. Every connection has a number, and so has a peer that comes back on another.
 func logEvents(app *core.App, log *slog.Logger) {
+	// What nobody wants to see would cost every handshake the frame of slog's function, which makes its stack grow.
+	debugging := func() bool { return log.Enabled(context.Background(), slog.LevelDebug) }
 	app.OnOnline(func(p *core.Peer) {
 		id := p.ConnNumber()
-		log.Debug("online", "peer", p, "conn", p.Conn(), "id", id)
+		if debugging() {
+			log.Debug("online", "peer", p, "conn", p.Conn(), "id", id)
+		}
 		p.OnDisconnect(func(code int, reason string) {
-			log.Debug("disconnected", "peer", p, "id", id, "code", code, "reason", reason)
+			if debugging() {
+				log.Debug("disconnected", "peer", p, "id", id, "code", code, "reason", reason)
+			}
 		})
 		p.OnReconnect(func() {
 			id = p.ConnNumber()
 			log.Debug("reconnected", "peer", p, "conn", p.Conn(), "id", id)
 		})
 	})
-	app.OnOffline(func(p *core.Peer) { log.Debug("offline", "peer", p) })
+	app.OnOffline(func(p *core.Peer) {
+		if debugging() {
+			log.Debug("offline", "peer", p)
+		}
+	})
 	app.OnBadMessage(func(p *core.Peer, err error) {
 		log.Debug("bad message", "peer", p, "conn", p.Conn(), "id", p.ConnNumber(), "error", err)
 	})

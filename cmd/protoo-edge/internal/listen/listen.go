@@ -77,7 +77,7 @@ func (s *Sockets) Listen(addr string) (net.Listener, error) {
 			return l, nil // who waits for it can go on doing so: the socket outlives the process
 		}
 	}
-	config := net.ListenConfig{}
+	config := net.ListenConfig{KeepAlive: -1} // the transports ping, and HTTP is not waited for that long
 	if s.ReusePort {
 		config.Control = reusePort
 	}
