@@ -87,6 +87,8 @@ type App struct {
 
 	online     listeners[func(*Peer)]
 	offline    listeners[func(*Peer)]
+	disconnect listeners[func(*Peer, int, string)]
+	reconnect  listeners[func(*Peer)]
 	routeErr   listeners[func(error, *Request)]
 	badMessage listeners[func(*Peer, error)]
 }
@@ -132,6 +134,14 @@ func (a *App) OnOnline(fn func(*Peer)) { a.online.add(fn) }
 // OnOffline registers a listener for peers that go offline. A peer with the same identity can connect when the listeners have
 // returned, so they must not wait for one.
 func (a *App) OnOffline(fn func(*Peer)) { a.offline.add(fn) }
+
+// OnDisconnect registers a listener for connections of peers that have ended, as [Peer.OnDisconnect] does for one peer, whose own are
+// called after it. A guest of an [Introduction] is no peer yet.
+func (a *App) OnDisconnect(fn func(p *Peer, code int, reason string)) { a.disconnect.add(fn) }
+
+// OnReconnect registers a listener for peers that have come back within the grace period, as [Peer.OnReconnect] does for one
+// peer.
+func (a *App) OnReconnect(fn func(*Peer)) { a.reconnect.add(fn) }
 
 // OnRouteError registers a listener for errors that no error handler has taken,
 // panics of listeners, and mistakes of handlers such as [ErrNextTwice]. The request is nil when the error

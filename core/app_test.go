@@ -145,6 +145,29 @@ func TestOnlineBeforeRequests(t *testing.T) {
 	})
 }
 
+// TestConnectionListeners: those of the application hear of every peer, and before the peer's own.
+func TestConnectionListeners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := New(Options{GracePeriod: time.Second})
+		var e events
+		app.OnDisconnect(func(p *Peer, code int, reason string) {
+			e.add("%v lost %d: %d %s", p, p.ConnNumber(), code, reason)
+		})
+		app.OnReconnect(func(p *Peer) { e.add("%v back on %d", p, p.ConnNumber()) })
+		e.watch(app)
+		c := dial(t, app, "alice", "1")
+		c.link.Closed(CloseAbnormal, "gone")
+		synctest.Wait()
+		e.want(t, "online alice/1", "alice/1 lost 1: 1006 gone", "disconnect alice/1 1006 gone")
+		back := dial(t, app, "alice", "1")
+		synctest.Wait()
+		e.want(t, "alice/1 back on 2", "reconnect alice/1")
+		_ = back.peer().Close(CloseNormal, "")
+		synctest.Wait()
+		e.want(t, "alice/1 lost 2: 1000 ", "disconnect alice/1 1000 ", "offline alice/1")
+	})
+}
+
 func TestCloseInOnline(t *testing.T) {
 	app := New(Options{})
 	var e events

@@ -33,6 +33,7 @@ const closeRefused = 4000
 // guest is what a peer has that has yet to say who it is.
 type guest struct {
 	in     *Introduction
+	timer  *time.Timer
 	asked  bool   // its first request has come
 	code   int    // that the connection has ended with, 0 if it has not
 	reason string // guarded by the peer's lock, as the others are
@@ -51,11 +52,11 @@ func (a *App) invite(l *Link, in *Introduction) error {
 		g.ended()
 		return ErrClosed
 	}
-	p := &Peer{app: a, link: l, guest: g, serving: true}
+	p := &Peer{app: a, link: l, number: l.number, guest: g, serving: true}
 	l.peer.Store(p)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.grace = time.AfterFunc(cmp.Or(in.Timeout, 5*time.Second), func() {
+	g.timer = time.AfterFunc(cmp.Or(in.Timeout, 5*time.Second), func() {
 		p.mu.Lock()
 		if p.gone || g.asked {
 			p.mu.Unlock()

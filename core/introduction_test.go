@@ -8,7 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unsafe"
 )
 
 // introduced returns an introduction that believes the names in the data of the first request: "alice/phone".
@@ -242,14 +241,4 @@ func TestIntroductionRace(t *testing.T) {
 			t.Errorf("Ended was called %d times, want %d", n, many)
 		}
 	})
-}
-
-// An idle peer and its link take one object each, of these size classes.
-func TestPeerSize(t *testing.T) {
-	if size := unsafe.Sizeof(Peer{}); size > 352 && unsafe.Sizeof(uintptr(0)) == 8 {
-		t.Errorf("a Peer has %d bytes, which the allocator makes more than 352", size)
-	}
-	if size := unsafe.Sizeof(Link{}); size > 64 && unsafe.Sizeof(uintptr(0)) == 8 {
-		t.Errorf("a Link has %d bytes, which the allocator makes more than 64", size)
-	}
 }

@@ -157,7 +157,7 @@ func (l *Link) receiveRequest(loop *Loop, m *message, size int) Flow {
 			return l.introduce(req)
 		}
 		p.queue = append(p.queue, req)
-		p.queueSize += int(req.size)
+		p.queueSize += req.size
 		l.paused = p.queueFull()
 		flow := Continue
 		if l.paused {

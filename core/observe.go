@@ -119,7 +119,9 @@ func (a *App) Backlog() Backlog {
 		p.mu.Lock()
 		b.Requests += p.inProgress
 		b.Transactions += len(p.pending)
-		b.Held += p.heldSize
+		if p.absence != nil {
+			b.Held += p.absence.heldSize
+		}
 		var conn Conn
 		if p.link != nil {
 			conn = p.link.conn

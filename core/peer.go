@@ -20,31 +20,46 @@ type Peer struct {
 
 	next, prev *Peer // the user's devices, in a ring; guarded by app.mu
 
-	mu       sync.Mutex
-	link     *Link         // nil during the grace period and after it
-	guest    *guest        // nil unless the peer has yet to say who it is
-	departed chan struct{} // closed when the offline listeners have been called
-	losses   int           // how often the connection was lost or replaced; tells an old grace period from a new one
-	grace    *time.Timer
-	held     []heldMessage
-	heldSize int
-	news     []func() // what listeners are still to be told, in order
-	telling  bool
-	gone     bool
+	// There may be a million of these, so that what few need is apart from them.
+	mu        sync.Mutex
+	link      *Link         // nil during the grace period and after it
+	number    uint64        // of the connection, or of the last one
+	guest     *guest        // nil unless the peer has yet to say who it is
+	absence   *absence      // nil unless the connection is lost, or cannot be sent to
+	departed  chan struct{} // closed when the offline listeners have been called
+	news      []func()      // what listeners are still to be told, in order
+	listeners *peerListeners
+	lifetime  *lifetime // nil until somebody asks
 
-	serving    bool       // a goroutine handles this peer's requests, or will as soon as it is announced
-	queue      []*Request // those that wait for it
-	queueSize  int        // bytes of their messages
+	serving    bool // a goroutine handles this peer's requests, or will as soon as it is announced
+	telling    bool
+	gone       bool
+	queueSize  int32      // bytes of the queue's messages
 	inProgress int        // requests without a final response
-	requests   *Request   // the newest of them
+	queue      []*Request // requests that wait to be handled
+	requests   *Request   // the newest in progress
 	drain      *drain     // nil unless the peer is being drained
 	pending    map[string]*Transaction
+	senderJSON JSON
+}
 
-	ctx          context.Context
-	cancel       context.CancelFunc
-	senderJSON   JSON
-	onDisconnect []func(code int, reason string)
-	onReconnect  []func()
+// absence is what a peer has while it has no connection, and what waits for it.
+type absence struct {
+	timer    *time.Timer // ends the grace period; nil until the loss is reported
+	held     []heldMessage
+	heldSize int // bytes
+}
+
+// peerListeners are those of one peer. The application's own are called before them.
+type peerListeners struct {
+	disconnect []func(code int, reason string)
+	reconnect  []func()
+}
+
+// lifetime is the context that ends when the peer goes offline.
+type lifetime struct {
+	ctx    context.Context
+	cancel context.CancelFunc
 }
 
 // heldMessage waits for a peer in its grace period. A request is not sent once its transaction has ended.
@@ -79,15 +94,12 @@ func (p *Peer) Conn() Conn {
 	return p.link.conn
 }
 
-// ConnNumber returns the number of the current connection, 0 while there is none. Connections are counted from 1 on, so
-// that logs can tell them apart.
+// ConnNumber returns the number of the current connection, or of the last one while there is none. Connections are counted from 1 on,
+// so that logs can tell them apart.
 func (p *Peer) ConnNumber() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.link == nil {
-		return 0
-	}
-	return p.link.number
+	return p.number
 }
 
 func (p *Peer) isOnline() bool {
@@ -101,11 +113,12 @@ func (p *Peer) Connected() bool { return p.Conn() != nil }
 
 // OnDisconnect registers a function that is called when the peer's connection has ended and
 // no other has taken over: at the start of the grace period, or before the offline listeners. When
-// Close has ended it, code and reason are those given to Close.
+// Close has ended it, code and reason are those given to Close. See [App.OnDisconnect] for a listener to all peers.
 func (p *Peer) OnDisconnect(fn func(code int, reason string)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.onDisconnect = append(p.onDisconnect, fn)
+	l := p.own()
+	l.disconnect = append(l.disconnect, fn)
 }
 
 // OnReconnect registers a function that is called when the peer has come back within the
@@ -113,7 +126,16 @@ func (p *Peer) OnDisconnect(fn func(code int, reason string)) {
 func (p *Peer) OnReconnect(fn func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.onReconnect = append(p.onReconnect, fn)
+	l := p.own()
+	l.reconnect = append(l.reconnect, fn)
+}
+
+// own returns the peer's own listeners. p.mu is held.
+func (p *Peer) own() *peerListeners {
+	if p.listeners == nil {
+		p.listeners = new(peerListeners)
+	}
+	return p.listeners
 }
 
 // Send sends a request to the peer: one made with [NewRequest], or another peer's, which is
@@ -185,11 +207,8 @@ func (p *Peer) forget(t *Transaction) {
 		delete(p.pending, t.key)
 		p.settle()
 	}
-	// What is held need not be sent any more, and gives way to others.
-	i := slices.IndexFunc(p.held, func(m heldMessage) bool { return m.transaction == t })
-	if i >= 0 {
-		p.heldSize -= len(p.held[i].text)
-		p.held = slices.Delete(p.held, i, i+1)
+	if p.absence != nil {
+		p.absence.forget(t)
 	}
 }
 
@@ -223,20 +242,44 @@ func (p *Peer) hold(text []byte, t *Transaction) error {
 	if p.app.settings.grace.Load() == 0 {
 		return ErrOffline
 	}
-	if p.heldSize+len(text) > p.app.limits.held {
+	if p.absence == nil {
+		p.absence = new(absence)
+	}
+	a := p.absence
+	if a.heldSize+len(text) > p.app.limits.held {
 		p.app.stats.slow.Add(1)
 		return ErrSlow
 	}
-	p.held = append(p.held, heldMessage{append([]byte(nil), text...), t})
-	p.heldSize += len(text)
+	a.held = append(a.held, heldMessage{append([]byte(nil), text...), t})
+	a.heldSize += len(text)
 	return nil
 }
 
-// release sends what was held, and returns the requests that found no room. p.mu is held, and
+// forget drops the request of a transaction that has ended: it need not be sent any more, and gives way to others.
+func (a *absence) forget(t *Transaction) {
+	i := slices.IndexFunc(a.held, func(m heldMessage) bool { return m.transaction == t })
+	if i >= 0 {
+		a.heldSize -= len(a.held[i].text)
+		a.held = slices.Delete(a.held, i, i+1)
+	}
+}
+
+// endAbsence stops the grace period. p.mu is held.
+func (p *Peer) endAbsence() {
+	if p.absence != nil && p.absence.timer != nil {
+		p.absence.timer.Stop()
+	}
+	p.absence = nil
+}
+
+// release ends the absence and sends what was held, and returns the requests that found no room. p.mu is held, and
 // has been since link was set, so that nothing newer overtakes it.
 func (p *Peer) release() (unsent []*Transaction) {
-	held := p.held
-	p.held, p.heldSize = nil, 0
+	if p.absence == nil {
+		return nil
+	}
+	held := p.absence.held
+	p.endAbsence()
 	for _, m := range held {
 		if m.transaction != nil && m.transaction.Final() != nil {
 			continue
@@ -287,13 +330,14 @@ const maxCloseReason = 123
 func (p *Peer) context() context.Context {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ctx == nil {
-		p.ctx, p.cancel = context.WithCancel(context.Background())
+	if p.lifetime == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		p.lifetime = &lifetime{ctx, cancel}
 		if p.gone {
-			p.cancel()
+			cancel()
 		}
 	}
-	return p.ctx
+	return p.lifetime.ctx
 }
 
 // sender returns how the peer is named in requests that it has sent.

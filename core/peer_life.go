@@ -14,10 +14,6 @@ func (p *Peer) reconnect(id Identity, l *Link, welcome []byte) (departed chan st
 	old := p.link
 	p.link = l
 	p.take(l, welcome)
-	p.losses++
-	if p.grace != nil {
-		p.grace.Stop()
-	}
 	unsent := p.release()
 	if old != nil {
 		_ = old.conn.Close(CloseOnlineElsewhere, "online elsewhere")
@@ -35,6 +31,7 @@ func (p *Peer) reconnect(id Identity, l *Link, welcome []byte) (departed chan st
 // take makes a connection the peer's own. The welcome, if there is one, is sent before anything else. p.mu is held.
 func (p *Peer) take(l *Link, welcome []byte) {
 	l.peer.Store(p)
+	p.number = l.number
 	if welcome != nil {
 		_ = l.conn.Send(welcome) // if it fails, the connection ends and that is reported
 	}
@@ -63,21 +60,23 @@ func (p *Peer) lost(l *Link, code int, reason string) {
 		p.end(code, reason)
 		return
 	}
-	p.losses++
-	loss := p.losses
+	if p.absence == nil {
+		p.absence = new(absence)
+	}
+	a := p.absence
 	p.news = append(p.news, func() { p.disconnected(code, reason) })
 	if grace := time.Duration(p.app.settings.grace.Load()); grace > 0 {
-		p.grace = time.AfterFunc(grace, func() { p.expire(loss) })
+		a.timer = time.AfterFunc(grace, func() { p.expire(a) })
 	} else {
-		p.news = append(p.news, func() { p.expire(loss) })
+		p.news = append(p.news, func() { p.expire(a) })
 	}
 	p.tell()
 }
 
-// expire takes the peer offline unless it has come back since the given loss.
-func (p *Peer) expire(loss int) {
+// expire takes the peer offline unless it has come back from that absence.
+func (p *Peer) expire(a *absence) {
 	p.mu.Lock()
-	if p.gone || p.losses != loss {
+	if p.gone || p.absence != a {
 		p.mu.Unlock()
 		return
 	}
@@ -101,13 +100,14 @@ func (p *Peer) end(code int, reason string) {
 	p.settle()
 	l := p.link
 	p.link = nil
-	if p.grace != nil {
-		p.grace.Stop()
+	p.endAbsence()
+	if p.guest != nil {
+		p.guest.timer.Stop()
 	}
 	pending := p.pending
-	p.pending, p.held, p.heldSize = nil, nil, 0
-	if p.cancel != nil {
-		p.cancel()
+	p.pending = nil
+	if p.lifetime != nil {
+		p.lifetime.cancel()
 	}
 	if l != nil {
 		p.news = append(p.news, func() { p.disconnected(code, reason) })
@@ -159,21 +159,30 @@ func (p *Peer) announce(fn func()) {
 }
 
 func (p *Peer) disconnected(code int, reason string) {
-	p.mu.Lock()
-	listeners := p.onDisconnect
-	p.mu.Unlock()
-	for _, fn := range listeners {
+	for _, fn := range p.app.disconnect.all() {
+		p.app.Guard(func() { fn(p, code, reason) })
+	}
+	for _, fn := range p.ownListeners().disconnect {
 		p.app.Guard(func() { fn(code, reason) })
 	}
 }
 
 func (p *Peer) reconnected() {
-	p.mu.Lock()
-	listeners := p.onReconnect
-	p.mu.Unlock()
-	for _, fn := range listeners {
+	for _, fn := range p.app.reconnect.all() {
+		p.app.Guard(func() { fn(p) })
+	}
+	for _, fn := range p.ownListeners().reconnect {
 		p.app.Guard(fn)
 	}
+}
+
+func (p *Peer) ownListeners() peerListeners {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listeners == nil {
+		return peerListeners{}
+	}
+	return *p.listeners
 }
 
 // arrives announces the peer and then begins to handle its requests. There may be some already, of

@@ -40,7 +40,7 @@ func (p *Peer) dequeue() *Request {
 	req := p.queue[0]
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
-	p.queueSize -= int(req.size)
+	p.queueSize -= req.size
 	if l := p.link; l != nil && l.paused && len(p.queue) <= maxQueued/2 && p.queueSize <= maxQueuedSize/2 {
 		l.paused = false
 		l.conn.Resume()

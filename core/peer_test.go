@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -121,6 +122,17 @@ func TestPeerClosed(t *testing.T) {
 		t.Errorf("Broadcast: got %d, %v", n, err)
 	}
 	c.want(t)
+}
+
+// TestPeerSize: a server may hold a million peers, each with a link. Objects of 320 and 352 bytes are also what every handshake leaves
+// behind as garbage; peers among it would keep its memory in use.
+func TestPeerSize(t *testing.T) {
+	if size := reflect.TypeFor[Peer]().Size(); size > 288 {
+		t.Errorf("a Peer has %d bytes, the budget is 288", size)
+	}
+	if size := reflect.TypeFor[Link]().Size(); size > 64 {
+		t.Errorf("a Link has %d bytes, the budget is 64", size)
+	}
 }
 
 func TestPeerLost(t *testing.T) {

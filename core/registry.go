@@ -1,9 +1,6 @@
 package core
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 type peerKey struct{ username, uuid string }
 
@@ -101,8 +98,9 @@ func (a *App) tryConnect(id Identity, l *Link, welcome []byte) (departed chan st
 		a.mu.Unlock()
 		return p.reconnect(id, l, welcome), nil
 	}
-	// Cloned, because a transport cuts them out of something larger, such as a URL.
-	key = peerKey{strings.Clone(id.Username), strings.Clone(id.UUID)}
+	// Copied, because a transport cuts them out of something larger, such as a URL.
+	names := id.Username + id.UUID // neither is empty
+	key = peerKey{names[:len(id.Username)], names[len(id.Username):]}
 	p := &Peer{app: a, username: key.username, uuid: key.uuid, link: l, serving: true}
 	p.news = append(p.news, p.arrives)
 	p.data.merge(id.Data)

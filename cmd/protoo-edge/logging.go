@@ -63,20 +63,16 @@ func logEvents(app *core.App, log *slog.Logger) {
 	// What nobody wants to see would cost every handshake the frame of slog's function, which makes its stack grow.
 	debugging := func() bool { return log.Enabled(context.Background(), slog.LevelDebug) }
 	app.OnOnline(func(p *core.Peer) {
-		id := p.ConnNumber()
 		if debugging() {
-			log.Debug("online", "peer", p, "conn", p.Conn(), "id", id)
+			log.Debug("online", "peer", p, "conn", p.Conn(), "id", p.ConnNumber())
 		}
-		p.OnDisconnect(func(code int, reason string) {
-			if debugging() {
-				log.Debug("disconnected", "peer", p, "id", id, "code", code, "reason", reason)
-			}
-		})
-		p.OnReconnect(func() {
-			id = p.ConnNumber()
-			log.Debug("reconnected", "peer", p, "conn", p.Conn(), "id", id)
-		})
 	})
+	app.OnDisconnect(func(p *core.Peer, code int, reason string) {
+		if debugging() {
+			log.Debug("disconnected", "peer", p, "id", p.ConnNumber(), "code", code, "reason", reason)
+		}
+	})
+	app.OnReconnect(func(p *core.Peer) { log.Debug("reconnected", "peer", p, "conn", p.Conn(), "id", p.ConnNumber()) })
 	app.OnOffline(func(p *core.Peer) {
 		if debugging() {
 			log.Debug("offline", "peer", p)

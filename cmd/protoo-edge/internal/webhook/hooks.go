@@ -78,13 +78,13 @@ func (h *Hooks) Watch(app *core.App) {
 		return
 	}
 	app.OnOnline(h.online)
+	app.OnDisconnect(h.disconnected)
 	app.OnOffline(h.offline)
 }
 
 func (h *Hooks) online(p *core.Peer) {
 	l := &life{since: time.Now(), code: core.CloseAbnormal}
 	h.lives.Store(p, l)
-	p.OnDisconnect(func(code int, reason string) { l.code, l.reason = code, reason })
 	if !h.tells["online"] {
 		return
 	}
@@ -93,6 +93,13 @@ func (h *Hooks) online(p *core.Peer) {
 		data.Transport, data.Address, _ = strings.Cut(conn.String(), "/")
 	}
 	h.send(p.Username(), Online, l.since, data)
+}
+
+func (h *Hooks) disconnected(p *core.Peer, code int, reason string) {
+	if v, ok := h.lives.Load(p); ok {
+		l := v.(*life)
+		l.code, l.reason = code, reason
+	}
 }
 
 func (h *Hooks) offline(p *core.Peer) {
