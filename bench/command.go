@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -36,6 +37,11 @@ const usage = `Usage:
   bench [flags]                       measure, in about a minute
   bench compare [flags] OLD NEW       compare two reports, exit with 1 on a regression
 
+`
+
+const explanation = `Ratios of medians, each value first divided by the reference's in its own session. From and to are an exact interval by ranks (Mann-Whitney),
+each of whose ends is wrong in at most 5 of 100 cases. "all" is the geometric mean over a target's measurements. A single measurement counts as
+a regression only where chance would hardly make one of all those compared look like it, which takes six rounds or so.
 `
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -107,6 +113,9 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if o.Rounds < 1 {
 		return fmt.Errorf("-rounds: got %d, expected at least 1", o.Rounds)
 	}
+	if o.Time <= 0 || o.Warmup < 0 || o.Noise < 0 {
+		return fmt.Errorf("-time %v, -warmup %v, -noise %v: expected a time, and not less than none for the others", o.Time, o.Warmup, o.Noise)
+	}
 	expression, err := regexp.Compile(*pattern)
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
@@ -124,7 +133,9 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		scenarios = session.Beside(names)
 	}
 	if *pattern != "" {
-		scenarios = session.Select(scenarios, expression)
+		if scenarios = session.Select(scenarios, expression); len(scenarios) == 0 {
+			return fmt.Errorf("-run %s: matches nothing of what -list prints", *pattern)
+		}
 	}
 	if *list {
 		for _, s := range scenarios {
@@ -171,6 +182,18 @@ func compare(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := parse(f, args, 2, stderr); err != nil {
 		return err
 	}
+	var gated []string
+	if *gate != "" {
+		gated = strings.Split(*gate, ",")
+	}
+	for _, name := range gated {
+		if !slices.ContainsFunc(result.Compared, func(m result.Metric) bool { return m.Name == name }) {
+			return fmt.Errorf("-gate: got %q, expected cpu, memory, sent, received, rate, p50 or p99", name)
+		}
+	}
+	if *threshold < 0 {
+		return fmt.Errorf("-threshold: got %g, expected 0 or more", *threshold)
+	}
 	before, err := result.Read(f.Arg(0))
 	if err != nil {
 		return err
@@ -183,11 +206,12 @@ func compare(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if before.Machine.Processor != after.Machine.Processor || before.Machine.Processors != after.Machine.Processors {
-		fmt.Fprintln(stdout, "The two are from different machines: the reference makes up for their speed, not for their differences.")
+	report.Sessions(stdout, before, after)
+	fmt.Fprint(stdout, explanation)
+	if min(before.Settings.Rounds, after.Settings.Rounds) < 3 {
+		fmt.Fprintln(stdout, "With fewer than three rounds in each, nothing can be told from noise, so nothing is a regression.")
 	}
-	fmt.Fprintf(stdout, "Ratios of medians, each value first divided by the reference's in its own session; from and to: percentile bootstrap, 95 %%.\n\n")
-	gated := strings.Split(*gate, ",")
+	fmt.Fprintln(stdout)
 	n, err := report.Changes(stdout, changes, *threshold, func(metric string) bool { return slices.Contains(gated, metric) })
 	if err != nil {
 		return err
@@ -204,7 +228,7 @@ func addRivals(ctx context.Context, folder string, o *session.Options) (names []
 	if err != nil {
 		return nil, nil, err
 	}
-	o.Rivals = make(map[string]session.Start)
+	o.Rivals, o.Versions = make(map[string]session.Start), make(map[string]string)
 	for i := range target.Rivals {
 		r := &target.Rivals[i]
 		if !r.Installed(folder) {
@@ -215,6 +239,7 @@ func addRivals(ctx context.Context, folder string, o *session.Options) (names []
 			return r.Start(ctx, folder, bin, o)
 		}
 		names = append(names, r.Name)
+		maps.Copy(o.Versions, r.Versions(ctx, folder, bin))
 		o.Targets = append(o.Targets, result.Target{Name: r.Name, About: r.Settings})
 	}
 	return names, func() { _ = os.RemoveAll(bin) }, nil

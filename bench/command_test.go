@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/protoo-go/protoo/bench/internal/result"
 )
@@ -70,27 +73,51 @@ func TestSmoke(t *testing.T) {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 
-	// What has become worse is told by the exit code.
-	for _, s := range r.Series {
-		if s.Target != result.Reference {
-			for _, run := range s.Runs {
-				if run.Measurement != nil {
-					run.Server.User *= 3
-					run.Server.System *= 3
-				}
-			}
+	// What has become worse is told by the exit code, but not of a single round.
+	for _, tt := range []struct {
+		rounds int
+		code   int
+		want   string
+	}{
+		{1, exitOK, "fewer than three rounds"},
+		{3, exitFailed, "REGRESSION"},
+	} {
+		before, after := rewrite(t, name+".json", tt.rounds, 1), rewrite(t, name+".json", tt.rounds, 3)
+		code, stdout, _ = bench(t, t.Context(), "compare", before, after)
+		if code != tt.code || !strings.Contains(stdout, tt.want) {
+			t.Errorf("%d rounds: exit code %d\n%s", tt.rounds, code, stdout)
+		}
+		if code, _, _ := bench(t, t.Context(), "compare", "-threshold", "5", before, after); code != exitOK {
+			t.Errorf("%d rounds: exit code %d although the threshold is far away", tt.rounds, code)
 		}
 	}
-	if err := r.Write(name + "-slow.json"); err != nil {
+}
+
+// rewrite makes a report whose rounds are repetitions of its first, with some times the CPU for all but the reference, and returns the file.
+func rewrite(t *testing.T, file string, rounds int, slower time.Duration) string {
+	t.Helper()
+	r, err := result.Read(file)
+	if err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, _ = bench(t, t.Context(), "compare", name+".json", name+"-slow.json")
-	if code != exitFailed || !strings.Contains(stdout, "REGRESSION") {
-		t.Errorf("exit code %d\n%s", code, stdout)
+	r.Settings.Rounds = rounds
+	for _, s := range r.Series {
+		for _, run := range s.Runs {
+			if run.Measurement != nil && s.Target != result.Reference {
+				run.Server.User *= slower
+				run.Server.System *= slower
+			}
+		}
+		s.Runs = slices.Repeat(s.Runs, rounds)
+		for round := range s.Runs {
+			s.Runs[round].Round = round
+		}
 	}
-	if code, _, _ = bench(t, t.Context(), "compare", "-threshold", "5", name+".json", name+"-slow.json"); code != exitOK {
-		t.Errorf("exit code %d although the threshold is far away", code)
+	name := filepath.Join(t.TempDir(), fmt.Sprintf("%d-%d.json", rounds, slower))
+	if err := r.Write(name); err != nil {
+		t.Fatal(err)
 	}
+	return name
 }
 
 // TestInterrupt looks at what an interrupt leaves.
@@ -129,10 +156,15 @@ func TestUsage(t *testing.T) {
 		{"-unknown", exitUsage, "not defined"},
 		{"argument", exitUsage, "1 arguments, expected 0"},
 		{"compare one", exitUsage, "1 arguments, expected 2"},
-		{"compare none.json none.json", exitFailed, "no such file"},
+		{"compare none.json none.json", exitFailed, "none.json"},
+		{"compare main.go main.go", exitFailed, "main.go: invalid character"},
+		{"compare -gate speed none.json none.json", exitFailed, "expected"},
+		{"compare -threshold -1 none.json none.json", exitFailed, "expected"},
 		{"-run (", exitFailed, "missing closing"},
 		{"-pin perhaps", exitFailed, "expected on, off or auto"},
 		{"-rounds 0", exitFailed, "at least 1"},
+		{"-time 0s", exitFailed, "expected a time"},
+		{"-run pigeons", exitFailed, "matches nothing"},
 		{"-rivals /nowhere", exitFailed, "/nowhere"},
 	} {
 		code, _, stderr := bench(t, t.Context(), strings.Fields(tt.args)...)

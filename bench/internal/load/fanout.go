@@ -13,13 +13,13 @@ import (
 func (r *run) fanout() error {
 	const user = "everybody"
 	d := r.server.Dialect()
-	sender, err := r.dial("sender", uuid)
+	sender, err := r.connect("sender", uuid)
 	if err != nil {
 		return err
 	}
 	devices := make([]Conn, r.job.Peers)
 	if err := r.dialAll(len(devices), func(i int) (err error) {
-		devices[i], err = r.dial(user, strconv.Itoa(i))
+		devices[i], err = r.connect(user, strconv.Itoa(i))
 		return err
 	}); err != nil {
 		return err

@@ -17,7 +17,7 @@ func (r *run) closed() error {
 func (r *run) loops(n int, prepare func(i int, conn Conn) (*caller, error)) error {
 	callers := make([]*caller, n)
 	err := r.dialAll(n, func(i int) error {
-		conn, err := r.dial(username(i), uuid)
+		conn, err := r.connect(username(i), uuid)
 		if err == nil {
 			callers[i], err = prepare(i, conn)
 		}
@@ -68,7 +68,7 @@ func (r *run) relay() error {
 	err := r.loops(r.job.Peers, func(i int, conn Conn) (*caller, error) {
 		name := fmt.Sprintf("v%d", i)
 		path := fmt.Sprintf("/users/%s/%s", name, uuid)
-		other, err := r.dial(name, uuid)
+		other, err := r.connect(name, uuid)
 		if err != nil {
 			return nil, err
 		}

@@ -26,7 +26,7 @@ func (r *run) openWith(sleep func(time.Duration)) error {
 	d := r.server.Dialect()
 	callers := make([]*caller, r.job.Peers)
 	err := r.dialAll(len(callers), func(i int) error {
-		conn, err := r.dial(username(i), uuid)
+		conn, err := r.connect(username(i), uuid)
 		if err == nil {
 			callers[i] = newCaller(i, conn, on(d.Request, "/echo"), d.Response, r.job.Payload, maxWaiting)
 			callers[i].lossy = d.Lossy

@@ -2,7 +2,9 @@ package load
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,6 +152,50 @@ func TestWrongAnswers(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// slow is a server that takes too long to accept some connections.
+type slow struct {
+	fake
+	left *atomic.Int64
+}
+
+type errSlow struct{ error }
+
+func (errSlow) Timeout() bool { return true }
+
+func (errSlow) Temporary() bool { return false }
+
+func (s *slow) Dial(ctx context.Context, username, uuid string) (Conn, error) {
+	if s.left.Add(-1) >= 0 {
+		return nil, errSlow{errors.New("too slow")}
+	}
+	return s.fake.Dial(ctx, username, uuid)
+}
+
+// Connecting is tried again, except where it is what is measured.
+func TestConnectAgain(t *testing.T) {
+	for _, tt := range []struct {
+		kind  Kind
+		slow  int64
+		peers int
+		ok    bool
+	}{
+		{Open, 2, 1, true},
+		{Open, 3, 1, false},
+		{Idle, 2, 4, true},
+		{Storm, 1, 1, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &slow{left: new(atomic.Int64)}
+			s.left.Store(tt.slow)
+			behave := map[Kind]func(*run) error{Open: func(r *run) error { return r.openWith(time.Sleep) }, Idle: (*run).idle, Storm: (*run).storm}
+			job := Job{Kind: tt.kind, Peers: tt.peers, Payload: 10, Rate: 100, Duration: time.Second}
+			if _, err := do(t.Context(), s, job, behave[tt.kind]); (err == nil) != tt.ok {
+				t.Errorf("%s with %d slow attempts: got %v", tt.kind, tt.slow, err)
+			}
+		})
 	}
 }
 

@@ -62,7 +62,7 @@ func (r *run) idle() error {
 		for _, until := range r.job.Steps() {
 			err := r.dialAll(until-connected, func(i int) error {
 				name := username(connected + i)
-				conn, err := r.dial(name, uuid)
+				conn, err := r.connect(name, uuid)
 				if err != nil {
 					return err
 				}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -33,7 +34,10 @@ type WebTransport struct {
 	dialed  int
 }
 
-const maxSockets = 8
+const (
+	maxSockets       = 8
+	handshakeTimeout = 20 * time.Second // the machine may be busy
+)
 
 func (t *WebTransport) socket() (*quic.Transport, error) {
 	t.mu.Lock()
@@ -73,6 +77,7 @@ func (t *WebTransport) Dial(ctx context.Context, url, address string) (Conn, err
 	config := t.TLS.Clone()
 	config.NextProtos = []string{http3.NextProtoH3}
 	conn, err := socket.Dial(ctx, addr, config, &quic.Config{
+		HandshakeIdleTimeout:             handshakeTimeout,
 		EnableDatagrams:                  true,
 		EnableStreamResetPartialDelivery: true,
 		InitialStreamReceiveWindow:       1 << 20,

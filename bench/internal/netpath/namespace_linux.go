@@ -9,11 +9,14 @@ import (
 	"strings"
 )
 
-// The two ends of the path, in a network that RFC 2544 reserves for benchmarks.
-const (
-	here  = "198.18.0.1"
-	there = "198.18.0.2"
-)
+// ends returns the addresses of the two ends of a process's path, in the network 198.18.0.0/15 that RFC 2544 reserves for benchmarks. Two
+// processes have different ones, unless they are very unlucky.
+func ends(pid int) (here, there string) {
+	const each = 4
+	n := pid % (1 << 17 / each) * each
+	at := func(n int) string { return fmt.Sprintf("198.%d.%d.%d", 18+n>>16, n>>8&0xff, n&0xff) }
+	return at(n + 1), at(n + 2)
+}
 
 // newNamespace puts the server into a network namespace of its own. It needs root, and the programs of iproute2.
 func newNamespace(l Loss) (*Path, error) {
@@ -22,6 +25,7 @@ func newNamespace(l Loss) (*Path, error) {
 	}
 	name := fmt.Sprintf("protoo-bench-%d", os.Getpid())
 	device := fmt.Sprintf("pb%d", os.Getpid())
+	here, there := ends(os.Getpid())
 	p := &Path{Host: there, Program: []string{"ip", "netns", "exec", name}}
 	p.Via = func(_, address string) (string, error) { return address, nil }
 	if err := ip("netns", "add", name); err != nil {
@@ -32,7 +36,7 @@ func newNamespace(l Loss) (*Path, error) {
 	if err := emulation(name); err != nil {
 		connect = p.connectTUN
 	}
-	if err := connect(name, device, l); err != nil {
+	if err := connect(name, device, here, there, l); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
@@ -44,7 +48,7 @@ func emulation(namespace string) error {
 }
 
 // connectEmulated connects with a pair of virtual Ethernet devices, of which both lose and delay what they send.
-func (p *Path) connectEmulated(namespace, device string, l Loss) error {
+func (p *Path) connectEmulated(namespace, device, here, there string, l Loss) error {
 	p.Label = fmt.Sprintf("network namespace, tc netem: %s", l)
 	outer, inner := device+"a", device+"b"
 	if err := ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", namespace); err != nil {

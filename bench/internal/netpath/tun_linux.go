@@ -12,7 +12,7 @@ import (
 
 // connectTUN connects with two TUN devices, between which this program carries the packets: it loses IP packets before TCP or QUIC
 // see them, as a real path does, on kernels that have no netem.
-func (p *Path) connectTUN(namespace, device string, l Loss) error {
+func (p *Path) connectTUN(namespace, device, here, there string, l Loss) error {
 	p.Label = fmt.Sprintf("network namespace, TUN devices whose packets this program carries: %s", l)
 	outer, inner := device+"a", device+"b"
 	a, err := openTUN(outer)

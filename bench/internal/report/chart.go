@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/go-analyze/charts"
 
@@ -60,7 +61,7 @@ func latencies(r *result.Report) (list []chart, err error) {
 					l.values = append(l.values, missing)
 					continue
 				}
-				l.values = append(l.values, float64(h.Quantile(q))/1e3)
+				l.values = append(l.values, float64(h.Quantile(q)))
 			}
 			lines = append(lines, l)
 		}
@@ -85,13 +86,38 @@ func latencies(r *result.Report) (list []chart, err error) {
 		for i := range lines {
 			lines[i].values = lines[i].values[:reached]
 		}
-		svg, err := logLines(labels[:reached], "part of the requests", "latency, µs (logarithmic)", lines)
+		unit := timeUnit(lines)
+		svg, err := logLines(labels[:reached], "part of the requests", "latency, "+unit+" (logarithmic)", lines)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, chart{Title: fmt.Sprintf("Latency, %s: %s", s.Group, s.Scenario), Caption: caption, SVG: svg})
 	}
 	return list, nil
+}
+
+// timeUnit turns nanoseconds into what suits the least of them, and returns its name.
+func timeUnit(lines []line) string {
+	least := math.Inf(1)
+	for _, l := range lines {
+		for _, v := range l.values {
+			if v != missing {
+				least = min(least, v)
+			}
+		}
+	}
+	name, unit := "µs", time.Microsecond
+	if least >= float64(5*time.Millisecond) {
+		name, unit = "ms", time.Millisecond
+	}
+	for _, l := range lines {
+		for i, v := range l.values {
+			if v != missing {
+				l.values[i] = v / float64(unit)
+			}
+		}
+	}
+	return name
 }
 
 // byScenario returns the series of a kind of load, scenario by scenario.
@@ -170,14 +196,15 @@ func memories(r *result.Report) (list []chart, err error) {
 	for _, group := range byScenario(r, load.Idle) {
 		var lines []line
 		for _, s := range group {
-			for _, run := range s.Runs[:min(1, len(s.Runs))] {
-				if run.Invalid != "" {
-					continue
+			l := line{name: s.Target}
+			for i := range s.Job.Steps() {
+				sizes := residents(s, i)
+				if len(sizes) == 0 {
+					break
 				}
-				l := line{name: s.Target}
-				for _, m := range run.Memory {
-					l.values = append(l.values, float64(m.Resident)/1e6)
-				}
+				l.values = append(l.values, result.Median(sizes))
+			}
+			if len(l.values) == len(s.Job.Steps()) {
 				lines = append(lines, l)
 			}
 		}
@@ -199,7 +226,7 @@ func memories(r *result.Report) (list []chart, err error) {
 
 // cpuParts draws bars of the CPU time per request, user and system on top of each other, for each scenario that is a closed loop.
 func cpuParts(r *result.Report) (list []chart, err error) {
-	for _, kind := range []load.Kind{load.Closed, load.Relay, load.Fanout} {
+	for _, kind := range []load.Kind{load.Closed, load.Relay, load.Fanout, load.Storm} {
 		for _, group := range byScenario(r, kind) {
 			var names []string
 			var user, system []float64
@@ -215,7 +242,7 @@ func cpuParts(r *result.Report) (list []chart, err error) {
 			if len(names) < 2 {
 				continue
 			}
-			what := cmp.Or(map[load.Kind]string{load.Fanout: "delivery"}[kind], "request")
+			what := cmp.Or(map[load.Kind]string{load.Fanout: "delivery", load.Storm: "connection"}[kind], "request")
 			svg, err := bars(names, "µs of the server's CPU per "+what, []line{{"user", user}, {"system", system}})
 			if err != nil {
 				return nil, err
@@ -273,30 +300,29 @@ func logLines(labels []string, horizontal, vertical string, lines []line) (templ
 	return svg(p)
 }
 
-// logAxis returns an axis for logarithms, with labels at 1, 2 and 5 times powers of ten if there is room, else at powers.
+// logAxis returns an axis for logarithms. Each label is twice the one before, from 1, 2 or 5 times a power of ten on, or, where that would be too many,
+// ten times.
 func logAxis(low, high float64) charts.ValueAxisOption {
-	// Steps of a third of a decade: 1, 2.15, 4.64. Labels are rounded to two digits.
 	step := 1.0
-	if high-low < 2.5 {
-		step = 1.0 / 3
+	first := math.Floor(low)
+	if high-low < 2.4 {
+		step = math.Log10(2)
+		for _, from := range []float64{2, 5} {
+			if l := math.Floor(low) + math.Log10(from); l <= low {
+				first = l
+			}
+		}
 	}
-	low, high = math.Floor(low/step+1e-9)*step, math.Ceil(high/step-1e-9)*step
-	if high <= low {
-		high = low + step
-	}
+	// Spaces that are not dropped keep the title away from the labels.
+	const margin = "\u00a0\u00a0"
+	steps := max(1, math.Ceil((high-first)/step-1e-9))
 	return charts.ValueAxisOption{
-		Min: new(low), Max: new(high),
+		Min: new(first), Max: new(first + steps*step),
 		RangeValuePaddingScale: new(0.0),
-		LabelCount:             int(math.Round((high-low)/step)) + 1,
+		LabelCount:             int(steps) + 1,
 		PreferNiceIntervals:    new(false),
-		ValueFormatter:         func(v float64) string { return rounded(math.Pow(10, v)) },
+		ValueFormatter:         func(v float64) string { return margin + figure(math.Pow(10, v)) },
 	}
-}
-
-// rounded writes a number with two digits that count.
-func rounded(v float64) string {
-	unit := math.Pow(10, math.Floor(math.Log10(v))-1)
-	return figure(math.Round(v/unit) * unit)
 }
 
 // bars draws horizontal bars, the parts side by side on one bar.
@@ -315,7 +341,7 @@ func bars(names []string, horizontal string, parts []line) (template.HTML, error
 	opt.Horizontal = true
 	opt.StackSeries = new(true)
 	opt.CategoryAxis.Labels = labels
-	opt.ValueAxis = []charts.ValueAxisOption{{Title: horizontal, ValueFormatter: figure}}
+	opt.ValueAxis = []charts.ValueAxisOption{{Title: horizontal, Min: new(0.0), ValueFormatter: figure}}
 	opt.Legend = charts.LegendOption{SeriesNames: legend}
 	opt.ValueFormatter = figure
 	opt.Theme = theme.WithSeriesColors([]charts.Color{charts.ColorRGB(40, 90, 200), charts.ColorRGB(165, 195, 235)})
@@ -328,20 +354,31 @@ func bars(names []string, horizontal string, parts []line) (template.HTML, error
 
 var theme = charts.GetTheme(charts.ThemeVividLight)
 
-// palette gives each of our targets the same color in all charts.
+// shades are the colors of targets, the same in all charts.
+var shades = map[string]charts.Color{
+	server.Reference:    charts.ColorRGB(120, 120, 120),
+	server.Memory:       charts.ColorRGB(160, 110, 60),
+	server.Events:       charts.ColorRGB(40, 90, 200),
+	server.Goroutines:   charts.ColorRGB(60, 175, 220),
+	server.Secure:       charts.ColorRGB(30, 140, 60),
+	server.WebTransport: charts.ColorRGB(220, 100, 20),
+	target.Datagram:     charts.ColorRGB(190, 40, 120),
+	"gws":               charts.ColorRGB(125, 65, 180),
+	"coder":             charts.ColorRGB(205, 50, 50),
+	"gorilla":           charts.ColorRGB(0, 150, 140),
+	"gobwas":            charts.ColorRGB(230, 130, 190),
+	"webtransport-go":   charts.ColorRGB(100, 65, 45),
+	"ws-npm":            charts.ColorRGB(150, 155, 30),
+	"bun":               charts.ColorRGB(240, 185, 40),
+	"socket.io":         charts.ColorRGB(40, 40, 60),
+	"protoo-server":     charts.ColorRGB(110, 200, 100),
+}
+
+// palette gives each target its color.
 func palette(names []string) charts.ColorPalette {
-	ours := map[string]charts.Color{
-		server.Reference:    charts.ColorRGB(120, 120, 120),
-		server.Memory:       charts.ColorRGB(160, 110, 60),
-		server.Events:       charts.ColorRGB(40, 90, 200),
-		server.Goroutines:   charts.ColorRGB(60, 175, 220),
-		server.Secure:       charts.ColorRGB(30, 140, 60),
-		server.WebTransport: charts.ColorRGB(220, 100, 20),
-		target.Datagram:     charts.ColorRGB(190, 40, 120),
-	}
 	var colors []charts.Color
 	for i, name := range names {
-		color, known := ours[name]
+		color, known := shades[name]
 		if !known {
 			color = theme.GetSeriesColor(i)
 		}

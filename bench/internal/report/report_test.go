@@ -1,14 +1,20 @@
 package report
 
 import (
+	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-analyze/charts"
+
 	"github.com/protoo-go/protoo/bench/internal/load"
 	"github.com/protoo-go/protoo/bench/internal/machine"
 	"github.com/protoo-go/protoo/bench/internal/result"
+	"github.com/protoo-go/protoo/bench/internal/session"
+	"github.com/protoo-go/protoo/bench/internal/target"
 )
 
 // sample is a report that has one of everything.
@@ -53,10 +59,10 @@ func TestText(t *testing.T) {
 		`not pinned`,
 		`1 +reference +10 +2 +8 +– +1,000 +500 +990 +158 +147`,
 		`\n +ws +10 +2 +8 +– +1\.00 +1,000`,
-		`64 +ws +10 +2 +8 +– +1\.00 +– +– +– .*times and rates invalid in 1 of 1: the generator was the limit`,
-		`wss +10 .*INVALID 1 of 2: got </script>`,
+		`64 +ws +10 +2 +8 +– +1\.00 +– +– +– +158 +147 .*\n +! times and rates invalid in 1 of 1: the generator was the limit`,
+		`wss +10 .*\n +! INVALID 1 of 2: got </script>`,
 		`1000/s +ws +500 +900 +990 +999 +1,000 +990 +990 +10 +0 %`,
-		`100 +ws +40,000 +10\.0 +11\.0 +12\.0 +13\.0 +14\.0`,
+		`100 +ws +40,000 +– +10\.0 +11\.0 +12\.0 +13\.0 +14\.0`,
 	} {
 		if !regexp.MustCompile(want).MatchString(b.String()) {
 			t.Errorf("nothing matches %s in\n%s", want, b.String())
@@ -73,7 +79,7 @@ func TestHTML(t *testing.T) {
 	if n := strings.Count(page, "<svg"); n != 5 {
 		t.Errorf("%d charts, want the latencies, the CPU of two scenarios, the throughput and the memory", n)
 	}
-	for _, want := range []string{"Test &lt;processor&gt;", "got &lt;/script&gt;", "v1.2.3", "latency, µs", "requests per second", "resident memory, MB", "µs of the server"} {
+	for _, want := range []string{"Test &lt;processor&gt;", "got &lt;/script&gt;", "v1.2.3", "latency, µs", "requests per second", "resident memory, MB", "µs of the server", `class="remark"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is missing", want)
 		}
@@ -83,6 +89,61 @@ func TestHTML(t *testing.T) {
 	}
 	if strings.Contains(page, "NaN") || strings.Contains(page, "Inf") {
 		t.Error("there is something that is not a number")
+	}
+}
+
+// Labels of a logarithmic axis are numbers that one would choose, and all values lie between the ends.
+func TestLogAxis(t *testing.T) {
+	for _, tt := range []struct {
+		low, high float64
+		want      string
+	}{
+		{94, 1700, "50 100 200 400 800 1,600 3,200"},
+		{100, 400, "100 200 400"},
+		{21.3, 130, "20 40 80 160"},
+		{41, 41, "20 40 80"},
+		{1, 200_000, "1 10 100 1,000 10,000 100,000 1,000,000"},
+		{0.3, 2, "0.2 0.4 0.8 1.6 3.2"},
+	} {
+		a := logAxis(math.Log10(tt.low), math.Log10(tt.high))
+		var labels []string
+		for i := range a.LabelCount {
+			labels = append(labels, strings.TrimSpace(a.ValueFormatter(*a.Min+(*a.Max-*a.Min)*float64(i)/float64(a.LabelCount-1))))
+		}
+		if got := strings.Join(labels, " "); got != tt.want {
+			t.Errorf("%g to %g: got %s, want %s", tt.low, tt.high, got, tt.want)
+		}
+		if *a.Min > math.Log10(tt.low)+1e-9 || *a.Max < math.Log10(tt.high)-1e-9 {
+			t.Errorf("%g to %g do not fit between %g and %g", tt.low, tt.high, math.Pow(10, *a.Min), math.Pow(10, *a.Max))
+		}
+	}
+}
+
+// Every target has a color of its own.
+func TestShades(t *testing.T) {
+	used := make(map[charts.Color]string)
+	var names []string
+	for _, described := range session.Targets {
+		names = append(names, described.Name)
+	}
+	for _, rival := range target.Rivals {
+		names = append(names, rival.Name)
+	}
+	for _, name := range names {
+		color, known := shades[name]
+		if !known {
+			t.Errorf("%s has no color", name)
+		} else if other := used[color]; other != "" {
+			t.Errorf("%s and %s have the same color", name, other)
+		}
+		used[color] = name
+	}
+}
+
+func TestRemark(t *testing.T) {
+	s := &result.Series{Runs: []result.Run{{}, {Limited: "the generator was the limit"}, {Invalid: "it broke"}, {Invalid: "it broke again"}}}
+	if got, want := remark(s), "INVALID 2 of 4: it broke; times and rates invalid in 1 of 4: the generator was the limit"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
@@ -99,21 +160,48 @@ func TestEmpty(t *testing.T) {
 }
 
 func TestChanges(t *testing.T) {
-	s := &result.Series{Group: "closed loop", Scenario: "64", Target: "ws"}
 	changes := []result.Change{
-		{Series: s, Metric: result.CPU, Ratio: result.Ratio{Value: 1.5, Low: 1.4, High: 1.6}},
-		{Series: s, Metric: result.P99, Ratio: result.Ratio{Value: 1.5, Low: 1.4, High: 1.6}},
-		{Series: s, Metric: result.P50, Ratio: result.Ratio{Value: 0.5, Low: 0.4, High: 0.6}},
-		{Series: s, Metric: result.Memory, Ratio: result.Ratio{Value: 1.5, Low: 0.9, High: 1.6}},
+		{Target: "ws", Metric: result.CPU, Ratio: result.Ratio{Value: 1.5, Low: 1.4, High: 1.6}},
+		{Target: "ws", Metric: result.P99, Ratio: result.Ratio{Value: 1.5, Low: 1.4, High: 1.6}},
+		{Target: "ws", Metric: result.P50, Ratio: result.Ratio{Value: 0.5, Low: 0.4, High: 0.6}},
+		{Target: "ws", Metric: result.Memory, Ratio: result.Ratio{Value: 1.5, Low: 0.9, High: 1.6}},
+		{Group: "closed loop", Scenario: "64", Target: "ws", Metric: result.CPU, Ratio: result.Ratio{Value: 1.7, Low: 1.2, High: 1.8}},
+		{Group: "closed loop", Scenario: "64", Target: "ws", Metric: result.Sent, Ratio: result.Ratio{Value: 2, High: math.Inf(1)}},
 	}
 	var b strings.Builder
 	n, err := Changes(&b, changes, 0.1, func(metric string) bool { return metric == "cpu" || metric == "memory" })
 	if n != 1 || err != nil {
 		t.Errorf("%d regressions, %v", n, err)
 	}
-	for _, want := range []string{`cpu +1\.500 +1\.400 +1\.600 +REGRESSION\n`, `p99 .*worse\n`, `p50 .*better\n`, `memory +1\.500 +0\.900 +1\.600\n`} {
+	for _, want := range []string{`all +ws +cpu +1\.500 +1\.400 +1\.600 +REGRESSION\n`, `p99 .*worse\n`, `p50 .*better\n`, `memory +1\.500 +0\.900 +1\.600\n`,
+		`closed loop: 64 +ws +cpu +1\.700 +1\.200 +1\.800 +worse\n`, `sent +2\.000 +– +–\n`} {
 		if !regexp.MustCompile(want).MatchString(b.String()) {
 			t.Errorf("nothing matches %s in\n%s", want, b.String())
+		}
+	}
+}
+
+func TestSessions(t *testing.T) {
+	const machines, busier = "different machines", "busier"
+	for _, tt := range []struct {
+		name   string
+		change func(*result.Report)
+		want   []string
+	}{
+		{"the same", func(*result.Report) {}, nil},
+		{"nothing is known", func(r *result.Report) { r.Noise, r.Versions = nil, nil }, nil},
+		{"another machine", func(r *result.Report) { r.Machine.Processor = "Other" }, []string{machines}},
+		{"busier", func(r *result.Report) { r.Noise[0].Load = 6 }, []string{busier}},
+		{"noisier", func(r *result.Report) { r.Noise[0].Median = 2.5 }, []string{busier}},
+	} {
+		after := sample()
+		tt.change(after)
+		var b strings.Builder
+		Sessions(&b, sample(), after)
+		for _, text := range []string{machines, busier} {
+			if got, want := strings.Contains(b.String(), text), slices.Contains(tt.want, text); got != want {
+				t.Errorf("%s: says %q: %v, want %v in\n%s", tt.name, text, got, want, b.String())
+			}
 		}
 	}
 }

@@ -20,7 +20,12 @@ type table struct {
 	Title string
 	Note  string
 	Head  []string
-	Rows  [][]string
+	Rows  []row
+}
+
+type row struct {
+	Cells  []string
+	Remark string
 }
 
 // groups returns the groups of a report's series, in the order in which they occur.
@@ -64,55 +69,60 @@ func tables(r *result.Report) (list []table) {
 }
 
 func closedTable(r *result.Report, series []*result.Series) table {
-	what, many := "request", "requests"
+	what, many, legend := "request", "requests", ""
 	switch series[0].Job.Kind {
+	case load.Closed:
+		legend = "A scenario is peers × requests in flight of each, and the bytes of text in a request. "
 	case load.Fanout:
 		what, many = "delivery", "deliveries"
 	case load.Storm:
 		what, many = "connection", "connections"
 	}
 	t := table{
-		Note: "CPU is the server's, in µs per " + what + "; spread is (largest - smallest) / median of the rounds; × ref. is the CPU as a multiple of the " +
-			"reference's in the same session; bytes are what TCP or UDP carry.",
-		Head: []string{"scenario", "target", "CPU µs", "of it user", "system", "spread", "× ref.", many + "/s", "p50 µs", "p99 µs", "B sent", "B received", "generator µs", ""},
+		Note: legend + "CPU is the server's, in µs per " + what + "; spread is (largest - smallest) / median of the rounds; × ref. is the CPU as a multiple of the " +
+			"reference's, of this scenario where it has one; bytes are what TCP or UDP carry. The generator's own CPU is per " + what + ", too; up to its delay " +
+			"have 99 of 100 of its goroutines waited for their turn.",
+		Head: []string{"scenario", "target", "CPU µs", "of it user", "system", "spread", "× ref.", many + "/s", "p50 µs", "p99 µs", "B sent", "B received", "generator µs", "delay µs"},
 	}
-	ref := reference(r)
 	for _, s := range series {
-		ratio := ""
-		if cpu := result.CPU.Values(s); len(cpu) > 0 && ref > 0 && !s.Shared && s.Target != result.Reference {
-			ratio = fmt.Sprintf("%.2f", result.Median(cpu)/ref)
-		}
-		generator := median(result.Generator, s)
-		if s.Shared {
-			generator = ""
-		}
+		generator, delay := own(s)
 		user, system := "–", "–"
 		if u, v, ok := result.Parts(s); ok {
 			user, system = figure(u), figure(v)
 		}
-		t.Rows = append(t.Rows, []string{s.Scenario, s.Target, median(result.CPU, s), user, system, spread(result.CPU, s), ratio,
-			median(result.Throughput, s), median(result.P50, s), median(result.P99, s), median(result.Sent, s), median(result.Received, s), generator, remark(s)})
+		t.Rows = append(t.Rows, row{[]string{s.Scenario, s.Target, median(result.CPU, s), user, system, spread(result.CPU, s), timesReference(r, s),
+			median(result.Throughput, s), median(result.P50, s), median(result.P99, s), median(result.Sent, s), median(result.Received, s), generator, delay}, remark(s)})
 	}
 	return t
 }
 
-// reference returns the reference's CPU per request in a closed loop, or 0.
-func reference(r *result.Report) float64 {
-	for _, s := range r.Series {
-		if s.Target == result.Reference && s.Job.Kind == load.Closed {
-			if values := result.CPU.Values(s); len(values) > 0 {
-				return result.Median(values)
-			}
-		}
+// own is the generator's own CPU per request, and its delay. What it shares with the server cannot be told apart.
+func own(s *result.Series) (cpu, delay string) {
+	if s.Shared {
+		return "", ""
 	}
-	return 0
+	return median(result.Generator, s), median(result.Delay, s)
+}
+
+// timesReference is a target's CPU per request as a multiple of that of the reference which is nearest.
+func timesReference(r *result.Report, s *result.Series) string {
+	cpu, nearest := result.CPU.Values(s), r.Nearest(s, result.CPU)
+	if s.Shared || s.Target == result.Reference || nearest == nil || len(cpu) == 0 {
+		return ""
+	}
+	ref := result.Median(result.CPU.Values(nearest))
+	if ref <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", result.Median(cpu)/ref)
 }
 
 func openTable(series []*result.Series) table {
 	t := table{
 		Note: "Latencies of all rounds together, in µs, from when a request should have been sent: corrected for coordinated omission. What the last " +
-			"request of a hundred would look like without that is under “uncorrected”, and how late the generator was itself under “lag”.",
-		Head: []string{"scenario", "target", "p50", "p90", "p99", "p99.9", "max", "uncorrected p99", "lag p99", "CPU µs", "lost", ""},
+			"request of a hundred would look like without that is under “uncorrected”, and how late the generator was itself under “lag”. " +
+			"CPU is the server's, per request, and the generator's own; up to its delay have 99 of 100 of its goroutines waited for their turn.",
+		Head: []string{"scenario", "target", "p50", "p90", "p99", "p99.9", "max", "uncorrected p99", "lag p99", "CPU µs", "lost", "generator µs", "delay µs"},
 	}
 	for _, s := range series {
 		h, service, lag := load.NewHistogram(), load.NewHistogram(), load.NewHistogram()
@@ -126,15 +136,16 @@ func openTable(series []*result.Series) table {
 				lost += run.Lost
 			}
 		}
-		row := []string{s.Scenario, s.Target}
+		cells := []string{s.Scenario, s.Target}
 		for _, q := range []float64{0.5, 0.9, 0.99, 0.999, 1} {
-			row = append(row, micros(h, q))
+			cells = append(cells, micros(h, q))
 		}
 		losses := ""
 		if sent > 0 {
 			losses = fmt.Sprintf("%.2g %%", 100*float64(lost)/float64(sent))
 		}
-		t.Rows = append(t.Rows, append(row, micros(service, 0.99), micros(lag, 0.99), median(result.CPU, s), losses, remark(s)))
+		generator, delay := own(s)
+		t.Rows = append(t.Rows, row{append(cells, micros(service, 0.99), micros(lag, 0.99), median(result.CPU, s), losses, generator, delay), remark(s)})
 		if s.Path != "" && !strings.Contains(t.Note, "Path:") {
 			t.Note += " Path: " + s.Path + "."
 		}
@@ -145,27 +156,34 @@ func openTable(series []*result.Series) table {
 func idleTable(series []*result.Series) table {
 	t := table{
 		Note: "Resident memory of the server, by the number of connected peers that do nothing. What a peer takes is the slope from a quarter of them " +
-			"to all; what the kernel needs for their sockets comes on top.",
-		Head: []string{"scenario", "target", "bytes/peer"},
+			"to all, as the median of the rounds; what the kernel needs for their sockets comes on top.",
+		Head: []string{"scenario", "target", "bytes/peer", "spread"},
 	}
 	for _, m := range series[0].Job.Steps() {
 		t.Head = append(t.Head, fmt.Sprintf("MB at %d", m))
 	}
-	t.Head = append(t.Head, "")
 	for _, s := range series {
-		row := []string{s.Scenario, s.Target, median(result.Memory, s)}
+		cells := []string{s.Scenario, s.Target, median(result.Memory, s), spread(result.Memory, s)}
 		for i := range s.Job.Steps() {
-			text := ""
-			for _, run := range s.Runs {
-				if run.Invalid == "" && i < len(run.Memory) {
-					text = fmt.Sprintf("%.1f", float64(run.Memory[i].Resident)/1e6)
-				}
+			text := "–"
+			if sizes := residents(s, i); len(sizes) > 0 {
+				text = fmt.Sprintf("%.1f", result.Median(sizes))
 			}
-			row = append(row, text)
+			cells = append(cells, text)
 		}
-		t.Rows = append(t.Rows, append(row, remark(s)))
+		t.Rows = append(t.Rows, row{cells, remark(s)})
 	}
 	return t
+}
+
+// residents returns the server's memory at a step of the number of idle peers, in MB, of all rounds.
+func residents(s *result.Series, step int) (sizes []float64) {
+	for _, run := range s.Runs {
+		if run.Invalid == "" && step < len(run.Memory) {
+			sizes = append(sizes, float64(run.Memory[step].Resident)/1e6)
+		}
+	}
+	return sizes
 }
 
 func median(m result.Metric, s *result.Series) string {
@@ -203,34 +221,25 @@ func figure(v float64) string {
 	return digits
 }
 
-// remark says which runs of a series do not count, or count in part.
+// remark says which runs of a series do not count, or count in part, and why the first of them does not.
 func remark(s *result.Series) string {
-	var reasons []string
-	invalid, limited := 0, 0
+	var invalid, limited []string
 	for _, run := range s.Runs {
 		switch {
 		case run.Invalid != "":
-			invalid++
-			reasons = append(reasons, run.Invalid)
+			invalid = append(invalid, run.Invalid)
 		case run.Limited != "":
-			limited++
-			reasons = append(reasons, run.Limited)
+			limited = append(limited, run.Limited)
 		}
 	}
-	text := ""
-	if invalid > 0 {
-		text = fmt.Sprintf("INVALID %d of %d", invalid, len(s.Runs))
+	var parts []string
+	if len(invalid) > 0 {
+		parts = append(parts, fmt.Sprintf("INVALID %d of %d: %s", len(invalid), len(s.Runs), invalid[0]))
 	}
-	if limited > 0 {
-		if text != "" {
-			text += ", "
-		}
-		text += fmt.Sprintf("times and rates invalid in %d of %d", limited, len(s.Runs))
+	if len(limited) > 0 {
+		parts = append(parts, fmt.Sprintf("times and rates invalid in %d of %d: %s", len(limited), len(s.Runs), limited[0]))
 	}
-	if len(reasons) > 0 {
-		text += ": " + reasons[0]
-	}
-	return text
+	return strings.Join(parts, "; ")
 }
 
 // Text writes a report for a terminal.
@@ -247,26 +256,34 @@ func Text(w io.Writer, r *result.Report) error {
 	return nil
 }
 
+// writeTable writes a table in columns, and remarks below what they are about.
 func writeTable(w io.Writer, t table) error {
 	var text strings.Builder
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, strings.Join(t.Head, "\t"))
 	last := ""
-	for _, row := range t.Rows {
-		shown := slices.Clone(row)
-		if row[0] == last {
-			shown[0] = ""
+	for _, r := range t.Rows {
+		cells := slices.Clone(r.Cells)
+		if cells[0] == last {
+			cells[0] = ""
 		}
-		last = row[0]
-		fmt.Fprintln(tw, strings.Join(shown, "\t"))
+		last = r.Cells[0]
+		fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
+	n := -1 // the head
 	for line := range strings.Lines(text.String()) {
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
 			return err
 		}
+		if n >= 0 && t.Rows[n].Remark != "" {
+			if _, err := fmt.Fprintf(w, "    ! %s\n", t.Rows[n].Remark); err != nil {
+				return err
+			}
+		}
+		n++
 	}
 	return nil
 }
@@ -276,7 +293,7 @@ func preface(r *result.Report) []string {
 	m := r.Machine
 	lines := []string{
 		fmt.Sprintf("%s, %d processors, %.1f GB, %s/%s %s, %s", cmp.Or(m.Processor, "unknown processor"), m.Processors, float64(m.Memory)/1e9, m.OS, m.Arch, m.Kernel, m.Go),
-		fmt.Sprintf("%s, %d rounds, each measurement %s after %s of warm-up, %v in all", r.Started.Format(time.RFC3339), r.Settings.Rounds,
+		fmt.Sprintf("%s, %s, each measurement %s after %s of warm-up, %v in all", r.Started.Format(time.RFC3339), rounds(r),
 			extent(r, func(j load.Job) time.Duration { return j.Duration }), extent(r, func(j load.Job) time.Duration { return j.Warmup }), r.Elapsed.Round(time.Second)),
 	}
 	if len(r.Settings.ServerCPUs) > 0 {
@@ -293,6 +310,13 @@ func preface(r *result.Report) []string {
 		lines = append(lines, "INTERRUPTED: not everything was measured")
 	}
 	return append(lines, r.Notes...)
+}
+
+func rounds(r *result.Report) string {
+	if r.Settings.Rounds == 1 {
+		return "1 round"
+	}
+	return fmt.Sprintf("%d rounds", r.Settings.Rounds)
 }
 
 // extent writes the shortest and the longest of some times.

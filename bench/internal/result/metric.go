@@ -24,6 +24,7 @@ var (
 	Sent       = Metric{Name: "sent", Unit: "B", value: perRequest(func(m *load.Measurement) float64 { return float64(m.Traffic.Sent) })}
 	Received   = Metric{Name: "received", Unit: "B", value: perRequest(func(m *load.Measurement) float64 { return float64(m.Traffic.Received) })}
 	Generator  = Metric{Name: "generator", Unit: "µs", value: perRequest(func(m *load.Measurement) float64 { return micros(m.Generator.CPU.Total()) })}
+	Delay      = Metric{Name: "delay", Unit: "µs", value: delay}
 	Throughput = Metric{Name: "rate", Unit: "/s", More: true, Timed: true, value: throughput}
 	P50        = Metric{Name: "p50", Unit: "µs", Timed: true, value: quantile(0.5)}
 	P99        = Metric{Name: "p99", Unit: "µs", Timed: true, value: quantile(0.99)}
@@ -40,6 +41,11 @@ func perRequest(of func(*load.Measurement) float64) func(*load.Measurement) (flo
 		}
 		return of(m) / float64(m.Requests), true
 	}
+}
+
+// delay is what 99 of 100 of the generator's goroutines have not waited for longer, once they were ready.
+func delay(m *load.Measurement) (float64, bool) {
+	return micros(m.Generator.Scheduling), m.Requests > 0
 }
 
 func throughput(m *load.Measurement) (float64, bool) {

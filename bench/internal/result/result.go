@@ -114,6 +114,9 @@ func Read(file string) (*Report, error) {
 		return nil, fmt.Errorf("%s: report format %d, expected %d", file, r.Format, Format)
 	}
 	for _, s := range r.Series {
+		if s == nil {
+			return nil, fmt.Errorf("%s: a series that is null", file)
+		}
 		for _, run := range s.Runs {
 			if run.Measurement == nil && run.Invalid == "" {
 				return nil, fmt.Errorf("%s: %s, %s: a run without a measurement", file, s.Scenario, s.Target)

@@ -1,7 +1,11 @@
 package result
 
 import (
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,20 +43,73 @@ func TestRatioOf(t *testing.T) {
 		{"half", []float64{4.5, 5, 5.5, 5, 5.25}, 0.5, true},
 		{"larger, but within the noise", []float64{9, 11, 11.5, 9.5, 12}, 1.1, false},
 	} {
-		r := RatioOf(tt.values, base)
+		r := RatioOf(tt.values, base, Chance)
 		if r.Value != tt.value || r.Low > r.Value || r.High < r.Value {
 			t.Errorf("%s: got %+v", tt.name, r)
 		}
 		if changed := r.Low > 1 || r.High < 1; changed != tt.changed {
 			t.Errorf("%s: changed is %v in %+v", tt.name, changed, r)
 		}
-		if again := RatioOf(tt.values, base); again != r {
-			t.Errorf("%s: got %+v and then %+v", tt.name, r, again)
-		}
 	}
 	// Of three values and three, the interval is all that they allow.
-	if r := RatioOf([]float64{1, 2, 3}, []float64{1, 2, 4}); r.Low != 0.25 || r.High != 3 {
+	if r := RatioOf([]float64{1, 2, 3}, []float64{1, 2, 4}, Chance); r.Low != 0.25 || r.High != 3 {
 		t.Errorf("got %+v", r)
+	}
+	for _, r := range []Ratio{
+		RatioOf([]float64{20, 21}, []float64{10, 11}, Chance),
+		RatioOf([]float64{20, 21, 22}, []float64{10, 11, 12}, Chance/2),
+	} {
+		if r.Low != 0 || !math.IsInf(r.High, 1) {
+			t.Errorf("from too few values, got %+v", r)
+		}
+	}
+}
+
+// The critical values of the Mann-Whitney test, one-sided, as they are in tables of it.
+func TestOutside(t *testing.T) {
+	for _, tt := range []struct {
+		n, m   int
+		chance float64
+		want   int
+	}{
+		{1, 1, 0.05, -1}, {2, 2, 0.05, -1}, {3, 3, 0.05, 0}, {3, 3, 0.04, -1}, {4, 4, 0.05, 1}, {5, 5, 0.05, 4}, {5, 5, 0.01, 1}, {5, 7, 0.05, 6}, {7, 5, 0.05, 6},
+		{8, 8, 0.05, 15}, {10, 10, 0.05, 27}, {10, 10, 0.01, 19}, {20, 20, 0.05, 138},
+	} {
+		if got := outside(tt.n, tt.m, tt.chance); got != tt.want {
+			t.Errorf("%d and %d, %g: got %d, want %d", tt.n, tt.m, tt.chance, got, tt.want)
+		}
+	}
+	if ways := arrangements(2, 3); !slices.Equal(ways, []float64{1, 1, 2, 2, 2, 1, 1}) {
+		t.Errorf("got %v", ways)
+	}
+}
+
+// noisy returns values around a middle, as rarely disturbed as those of a busy machine.
+func noisy(random *rand.Rand, n int, middle float64) []float64 {
+	values := make([]float64, n)
+	for i := range values {
+		values[i] = middle * (1 + 0.2*random.ExpFloat64())
+	}
+	return values
+}
+
+// An interval that promises to be wrong at each end in at most 5 of 100 cases is that.
+func TestCoverage(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{3, 4, 5, 8} {
+		const tries = 8000
+		above, below := 0, 0
+		for range tries {
+			switch r := RatioOf(noisy(random, n, 7), noisy(random, n, 7), Chance); {
+			case r.Low > 1:
+				above++
+			case r.High < 1:
+				below++
+			}
+		}
+		if limit := int(1.15 * Chance * tries); above > limit || below > limit {
+			t.Errorf("of %d unchanged ones with %d rounds, %d look larger and %d smaller, want at most about %g each", tries, n, above, below, Chance*tries)
+		}
 	}
 }
 
@@ -114,6 +171,101 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// session has fifty measurements of a target with some noise, of which one takes a number of times as long.
+func session(random *rand.Rand, rounds int, slower float64) *Report {
+	reference := make([]float64, rounds)
+	for i := range reference {
+		reference[i] = 20
+	}
+	r := report(series(Reference, reference...))
+	for i := range 50 {
+		middle := 10.0
+		if i == 7 {
+			middle *= slower
+		}
+		s := series("ws", noisy(random, rounds, middle)...)
+		s.Scenario = fmt.Sprint(i)
+		r.Series = append(r.Series, s)
+	}
+	return r
+}
+
+// Of many comparisons, chance makes some look worse. Only what it would hardly do to any of them is a regression.
+func TestRegression(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	const threshold = 0.1
+	worse := 0
+	for range 50 {
+		changes, err := Compare(session(random, 3, 1), session(random, 3, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range changes {
+			if c.Worse(threshold) {
+				worse++
+			}
+			if c.Regression(threshold) {
+				t.Errorf("%s %s is a regression: %+v", c.Scenario, c.Metric.Name, c.Ratio)
+			}
+		}
+	}
+	if worse == 0 {
+		t.Error("chance makes nothing look worse, so this test tests nothing")
+	}
+
+	for rounds, want := range map[int]bool{3: false, 5: false, 7: true} {
+		changes, err := Compare(session(random, rounds, 1), session(random, rounds, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range changes {
+			if c.Metric.Name != "cpu" {
+				continue
+			}
+			slow := c.Scenario == "7"
+			if slow && !c.Worse(threshold) {
+				t.Errorf("%d rounds: three times as much is not worse: %+v", rounds, c.Ratio)
+			}
+			if got := c.Regression(threshold); got != (slow && want) {
+				t.Errorf("%d rounds: %s %s: regression is %v: %+v", rounds, c.Group, c.Scenario, got, c.Ratio)
+			}
+		}
+	}
+}
+
+// What is worse everywhere is a regression with three rounds already.
+func TestOverall(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	before, after := session(random, 3, 1), session(random, 3, 1)
+	for _, s := range after.Series[1:] {
+		for _, run := range s.Runs {
+			run.Server.User = run.Server.User * 5 / 4
+		}
+	}
+	c := change(t, before, after, "cpu")
+	if c.Group != "" || !c.Regression(0.1) || math.Abs(c.Ratio.Value-1.25) > 0.1 {
+		t.Errorf("got %+v", c)
+	}
+	if c := change(t, after, before, "cpu"); !c.Better(0.1) || c.Regression(0.1) {
+		t.Errorf("the other way around: got %+v", c)
+	}
+	// With two rounds, nothing can be told.
+	for _, r := range []*Report{before, after} {
+		for _, s := range r.Series {
+			s.Runs = s.Runs[:2]
+		}
+	}
+	changes, err := Compare(before, after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes {
+		if c.Worse(0.1) || c.Better(0.1) || c.Regression(0.1) {
+			t.Errorf("got %+v", c)
+		}
+	}
+}
+
 // More requests per second are better, not worse.
 func TestCompareThroughput(t *testing.T) {
 	before, after := report(series(Reference, 1, 1, 1), series("ws", 1, 1, 1)), report(series(Reference, 1, 1, 1), series("ws", 1, 1, 1))
@@ -129,15 +281,15 @@ func TestCompareThroughput(t *testing.T) {
 }
 
 func TestCompareLeavesOut(t *testing.T) {
-	before := report(series(Reference, 20, 20, 20), series("ws", 10, 10, 10))
-	after := report(series(Reference, 20, 20, 20), series("ws", 10, 10, 1000))
+	before := report(series(Reference, 20, 20, 20, 20), series("ws", 10, 10, 10, 10))
+	after := report(series(Reference, 20, 20, 20, 20), series("ws", 10, 10, 1000, 10))
 	after.Series[1].Runs[2].Invalid = "it broke"
 	after.Series[1].Runs[1].Limited = "the generator was the limit"
 	if c := change(t, before, after, "cpu"); c.Ratio.Value != 1 || c.Ratio.High != 1 {
 		t.Errorf("an invalid run counts: %+v", c.Ratio)
 	}
-	if n := len(Throughput.Values(after.Series[1])); n != 1 {
-		t.Errorf("%d rates count, want that of the run that was not limited", n)
+	if n := len(Throughput.Values(after.Series[1])); n != 2 {
+		t.Errorf("%d rates count, want those of the runs that were not limited", n)
 	}
 
 	for name, other := range map[string]*Report{
@@ -181,6 +333,14 @@ func TestFile(t *testing.T) {
 	}
 	if h := s.Latency(); h.Count() != 2 || h.Quantile(1).Round(10*time.Microsecond) != time.Millisecond {
 		t.Errorf("%d latencies up to %v", h.Count(), h.Quantile(1))
+	}
+
+	r.Series = append(r.Series, nil)
+	if err := r.Write(file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(file); err == nil || !strings.Contains(err.Error(), "null") {
+		t.Errorf("got %v", err)
 	}
 
 	r.Format = 99

@@ -4,6 +4,7 @@ package session
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/protoo-go/protoo/bench/internal/load"
@@ -63,7 +64,7 @@ var Usual = []Scenario{
 	closed(64, 16, 64, every),
 	closed(64, 1, 1<<10, network),
 	closed(64, 1, 16<<10, network),
-	open(1000, referred(network)),
+	open(1000, referred(slices.Concat(network, []string{target.Datagram}))),
 	open(5000, network),
 	relay(32, all),
 	fanout(100, all),
@@ -85,7 +86,7 @@ func full() (list []Scenario) {
 	}
 	list[0].Targets = referred(every)
 	for _, rate := range []float64{1000, 5000, 10000, 20000} {
-		list = append(list, open(rate, referred(every)))
+		list = append(list, open(rate, referred(slices.Concat(every, []string{target.Datagram}))))
 	}
 	return append(list,
 		relay(32, every), relay(500, every),
@@ -96,11 +97,14 @@ func full() (list []Scenario) {
 }
 
 func closed(peers, inFlight, payload int, targets []string) Scenario {
+	// The more peers, the longer until each has had an answer.
+	const perPeer = 150 * time.Microsecond
 	return Scenario{
 		Group:   GroupClosed,
 		Name:    fmt.Sprintf("%d × %d, %s", peers, inFlight, size(payload)),
 		Job:     load.Job{Kind: load.Closed, Peers: peers, InFlight: inFlight, Payload: payload},
 		Targets: targets,
+		Warmup:  time.Duration(peers) * perPeer,
 	}
 }
 
@@ -148,7 +152,6 @@ func idle(peers int, targets []string) Scenario {
 		Name:    fmt.Sprintf("%d peers", peers),
 		Job:     load.Job{Kind: load.Idle, Peers: peers, Payload: 64},
 		Targets: targets,
-		Once:    true,
 	}
 }
 
@@ -172,8 +175,9 @@ func size(n int) string {
 }
 
 // Select returns what of the scenarios a pattern matches, by "group: scenario: target". What the reference does stays in, because
-// nothing can be compared later without it.
+// nothing can be compared later without it. It returns nothing if nothing matches.
 func Select(list []Scenario, pattern *regexp.Regexp) (selected []Scenario) {
+	matched := false
 	for _, s := range list {
 		var targets []string
 		some := false
@@ -184,9 +188,13 @@ func Select(list []Scenario, pattern *regexp.Regexp) (selected []Scenario) {
 			}
 			some = some || matches
 		}
+		matched = matched || some
 		if s.Targets = targets; some || len(targets) > 0 && s.Job.Kind == load.Closed {
 			selected = append(selected, s)
 		}
+	}
+	if !matched {
+		return nil
 	}
 	return selected
 }

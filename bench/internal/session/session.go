@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -23,12 +23,13 @@ type Options struct {
 	Time     time.Duration
 	Warmup   time.Duration
 	Pin      Pin
-	Noise    time.Duration    // to measure it for, before and after
-	Program  []string         // see target.Options
-	Rivals   map[string]Start // further targets, by name
-	Progress io.Writer        // a line for each measurement
-	Notes    []string         // for the report
-	Targets  []result.Target  // descriptions of Rivals
+	Noise    time.Duration     // to measure it for, before and after
+	Program  []string          // see target.Options
+	Rivals   map[string]Start  // further targets, by name
+	Progress io.Writer         // a line for each measurement
+	Notes    []string          // for the report
+	Targets  []result.Target   // descriptions of Rivals
+	Versions map[string]string // of Rivals, and what they are made of
 }
 
 // Pin says whether the server gets processors of its own.
@@ -57,10 +58,11 @@ func Run(ctx context.Context, scenarios []Scenario, o Options) *result.Report {
 		Format:   result.Format,
 		Started:  time.Now().UTC().Truncate(time.Second),
 		Machine:  machine.Describe(),
-		Versions: versions(),
+		Versions: versions(ctx),
 		Settings: result.Settings{Rounds: o.Rounds, Time: o.Time, Warmup: o.Warmup},
 		Notes:    o.Notes,
 	}}
+	maps.Copy(s.report.Versions, o.Versions)
 	began := time.Now()
 	s.pin()
 	s.noise()
@@ -81,6 +83,7 @@ func Run(ctx context.Context, scenarios []Scenario, o Options) *result.Report {
 		}
 	}
 	s.report.Interrupted = ctx.Err() != nil
+	s.report.Series = slices.DeleteFunc(s.report.Series, func(s *result.Series) bool { return len(s.Runs) == 0 })
 	if !s.report.Interrupted {
 		s.noise()
 	}
@@ -162,8 +165,8 @@ func (s *session) measure(ctx context.Context, scenario Scenario, name string, r
 	run.Measurement = m
 	if err != nil {
 		run.Measurement, run.Invalid = nil, err.Error()
-	} else if !series.Shared {
-		run.Invalid, run.Limited = s.judge(series.Job, m)
+	} else {
+		run.Invalid, run.Limited = s.judge(series, m)
 	}
 	series.Runs = append(series.Runs, run)
 	fmt.Fprintf(s.options.Progress, "%s  %-16s %-18s %-22s %s\n", progress, scenario.Group, scenario.Name, name, brief(series, run))
@@ -210,15 +213,16 @@ func (s *session) run(ctx context.Context, scenario Scenario, name string, job l
 }
 
 // judge decides whether a run can be believed.
-func (s *session) judge(job load.Job, m *load.Measurement) (invalid, limited string) {
-	if job.Kind == load.Idle {
+func (s *session) judge(series *result.Series, m *load.Measurement) (invalid, limited string) {
+	switch kind := series.Job.Kind; {
+	case kind == load.Idle:
 		return "", ""
-	}
-	if m.Requests == 0 {
+	case m.Requests == 0:
 		return "nothing was answered", ""
-	}
-	if job.Kind == load.Open {
+	case kind == load.Open:
 		return "", late(m)
+	case series.Shared:
+		return "", "" // the generator is part of what is measured
 	}
 	return "", s.exhausted(m)
 }
@@ -273,23 +277,4 @@ func brief(s *result.Series, r result.Run) string {
 		text = text[2:]
 	}
 	return text
-}
-
-// versions lists the modules that are part of what is measured.
-func versions() map[string]string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return nil
-	}
-	list := make(map[string]string)
-	for _, module := range info.Deps {
-		list[module.Path] = module.Version
-	}
-	for _, setting := range info.Settings {
-		switch setting.Key {
-		case "vcs.revision", "vcs.modified":
-			list["protoo "+setting.Key] = setting.Value
-		}
-	}
-	return list
 }

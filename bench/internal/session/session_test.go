@@ -36,7 +36,7 @@ func TestLate(t *testing.T) {
 	} {
 		m := &load.Measurement{Lag: histogram(tt.lag), Latency: histogram(tt.latency), Busy: tt.busy, Requests: 1}
 		s := &session{report: new(result.Report)}
-		if invalid, limited := s.judge(load.Job{Kind: load.Open}, m); invalid != "" || (limited != "") != tt.limited {
+		if invalid, limited := s.judge(&result.Series{Job: load.Job{Kind: load.Open}}, m); invalid != "" || (limited != "") != tt.limited {
 			t.Errorf("%s: got %q and %q", tt.name, invalid, limited)
 		}
 	}
@@ -63,13 +63,16 @@ func TestExhausted(t *testing.T) {
 		}
 		used := func(part float64) machine.CPU { return machine.CPU{User: time.Duration(part * float64(time.Second))} }
 		m := &load.Measurement{Elapsed: time.Second, Requests: 1, Server: used(tt.server), Generator: load.Generator{CPU: used(tt.generator)}}
-		if invalid, limited := s.judge(load.Job{Kind: load.Closed}, m); invalid != "" || (limited != "") != tt.limited {
+		if invalid, limited := s.judge(&result.Series{Job: load.Job{Kind: load.Closed}}, m); invalid != "" || (limited != "") != tt.limited {
 			t.Errorf("%s: got %q and %q", tt.name, invalid, limited)
 		}
 	}
 	s := &session{report: new(result.Report)}
-	if invalid, _ := s.judge(load.Job{Kind: load.Closed}, new(load.Measurement)); invalid == "" {
-		t.Error("a run without an answer counts")
+	for _, shared := range []bool{false, true} {
+		series := &result.Series{Job: load.Job{Kind: load.Closed}, Shared: shared}
+		if invalid, _ := s.judge(series, new(load.Measurement)); invalid == "" {
+			t.Error("a run without an answer counts")
+		}
 	}
 }
 
@@ -81,6 +84,9 @@ func TestSelect(t *testing.T) {
 	}
 	if want := "closed loop reference|fan-out wss"; strings.Join(got, "|") != want {
 		t.Errorf("got %s, want %s", strings.Join(got, "|"), want)
+	}
+	if selected := Select(Usual, regexp.MustCompile("pigeons")); len(selected) != 0 {
+		t.Errorf("pigeons are %v", selected)
 	}
 	for _, s := range Usual {
 		if len(s.Targets) == 0 {

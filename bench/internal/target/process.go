@@ -41,7 +41,7 @@ func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // stop waits for the process to end, for some time if it has been told to, and kills it then.
 func (p *process) stop(told bool) error {
-	const patience = 5 * time.Second
+	const patience = 30 * time.Second // the machine may be busy
 	if told {
 		select {
 		case <-p.exited:

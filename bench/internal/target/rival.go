@@ -3,6 +3,8 @@ package target
 import (
 	"context"
 	"crypto/tls"
+	"debug/buildinfo"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -22,6 +24,7 @@ type Rival struct {
 
 	command  []string // with %p for the port; "./bin/" is where Build puts programs
 	needs    string   // the file without which it is not installed
+	module   string   // in Go, or the package of npm, whose version is told
 	url      string   // %a is the address
 	protocol string   // of WebSocket
 	dialect  load.Dialect
@@ -31,24 +34,24 @@ const rivalURL = "ws://%a/"
 
 // Rivals are all that there are.
 var Rivals = []Rival{
-	golang("gws", "lxzan/gws, handlers on the reading goroutine, as by default"),
-	golang("coder", "coder/websocket, no compression, contexts without an end"),
-	golang("gorilla", "gorilla/websocket, buffers of 1 KiB, those for writing pooled"),
-	golang("gobwas", "gobwas/ws with wsutil, its own upgrade instead of net/http's"),
+	golang("gws", "github.com/lxzan/gws", "handlers on the reading goroutine, as by default"),
+	golang("coder", "github.com/coder/websocket", "no compression, contexts without an end"),
+	golang("gorilla", "github.com/gorilla/websocket", "buffers of 1 KiB, those for writing pooled"),
+	golang("gobwas", "github.com/gobwas/ws", "with wsutil, its own upgrade instead of net/http's"),
 	overWebTransport(),
 	{
 		Name: "ws-npm", Settings: "npm ws with bufferutil, no compression",
-		command: []string{"node", "./ws/server.js", "%p"}, needs: "node_modules/ws",
+		command: []string{"node", "./ws/server.js", "%p"}, needs: "node_modules/ws", module: "ws",
 		url: rivalURL, protocol: "protoo", dialect: load.Protoo,
 	},
 	{
 		Name: "bun", Settings: "Bun.serve, no compression",
-		command: []string{"./node_modules/.bin/bun", "./bun/server.js", "%p"}, needs: "node_modules/.bin/bun",
+		command: []string{"./node_modules/.bin/bun", "./bun/server.js", "%p"}, needs: "node_modules/.bin/bun", module: "bun",
 		url: rivalURL, dialect: load.Protoo,
 	},
 	{
 		Name: "socket.io", Settings: "Socket.IO over WebSocket only, no compression; an event with an acknowledgement for a request",
-		command: []string{"node", "./socketio/server.js", "%p"}, needs: "node_modules/socket.io",
+		command: []string{"node", "./socketio/server.js", "%p"}, needs: "node_modules/socket.io", module: "socket.io",
 		url: "ws://%a/socket.io/?EIO=4&transport=websocket",
 		dialect: load.Dialect{
 			Request:  `42$id["message",{"path":"$path","data":$data}]`,
@@ -59,7 +62,7 @@ var Rivals = []Rival{
 	},
 	{
 		Name: "protoo-server", Settings: "npm protoo-server 4 with its own messages, answers in one frame",
-		command: []string{"node", "./protoo-server/server.js", "%p"}, needs: "node_modules/protoo-server",
+		command: []string{"node", "./protoo-server/server.js", "%p"}, needs: "node_modules/protoo-server", module: "protoo-server",
 		url: rivalURL, protocol: "protoo",
 		dialect: load.Dialect{
 			Request:  `{"request":true,"id":$id,"method":"message","data":$data}`,
@@ -68,16 +71,16 @@ var Rivals = []Rival{
 	},
 }
 
-func golang(name, settings string) Rival {
+func golang(name, module, settings string) Rival {
 	return Rival{
-		Name: name, Settings: settings + "; GOGC=400 like ours",
+		Name: name, Settings: strings.TrimPrefix(module, "github.com/") + ", " + settings + "; GOGC=400 like ours", module: module,
 		command: []string{"./bin/" + name, "--addr", "127.0.0.1:%p"}, needs: name + "/main.go",
 		url: rivalURL, protocol: "protoo", dialect: load.Protoo,
 	}
 }
 
 func overWebTransport() Rival {
-	r := golang("webtransport", "webtransport-go, one stream, the same frames")
+	r := golang("webtransport", "github.com/quic-go/webtransport-go", "one stream, the same frames")
 	r.Name = "webtransport-go"
 	r.url = "https://%a/"
 	r.dialect.Response = `{"status":200,"reason":"ok","id":"$id","data":$data}`
@@ -102,6 +105,38 @@ func Build(ctx context.Context, folder string) (string, error) {
 func (r *Rival) Installed(folder string) bool {
 	_, err := os.Stat(filepath.Join(folder, r.needs))
 	return err == nil
+}
+
+// Versions returns those of what a rival is made of, by name: modules for Go, its package and Node for JavaScript. What cannot be found out is left out.
+func (r *Rival) Versions(ctx context.Context, folder, bin string) map[string]string {
+	if name, ok := strings.CutPrefix(r.command[0], "./bin/"); ok {
+		info, err := buildinfo.ReadFile(filepath.Join(bin, name))
+		if err != nil {
+			return nil
+		}
+		return moduleVersion(info, r.module)
+	}
+	list := make(map[string]string)
+	var manifest struct{ Version string }
+	if b, err := os.ReadFile(filepath.Join(folder, "node_modules", r.module, "package.json")); err == nil && json.Unmarshal(b, &manifest) == nil {
+		list["npm "+r.module] = manifest.Version
+	}
+	if r.command[0] == "node" {
+		if out, err := exec.CommandContext(ctx, "node", "--version").Output(); err == nil {
+			list["node"] = strings.TrimSpace(string(out))
+		}
+	}
+	return list
+}
+
+// moduleVersion returns the version of a module that a program was built with, by what it is called in a report.
+func moduleVersion(info *buildinfo.BuildInfo, path string) map[string]string {
+	for _, m := range info.Deps {
+		if m.Path == path {
+			return map[string]string{"rival " + path: m.Version}
+		}
+	}
+	return nil
 }
 
 // Start starts a rival from their folder; bin is where Build has put programs. The caller closes it.

@@ -2,8 +2,11 @@ package target
 
 import (
 	"context"
+	"debug/buildinfo"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -83,5 +86,39 @@ func TestRivalFails(t *testing.T) {
 	}
 	if r := (&Rival{needs: "node_modules/nothing"}); r.Installed(t.TempDir()) {
 		t.Error("what is not there is installed")
+	}
+}
+
+// A rival's versions come from its program, or its package.
+func TestRivalVersions(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(folder, "node_modules", "some"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "node_modules", "some", "package.json"), []byte(`{"version":"1.2.3"}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	npm := Rival{command: []string{"./node_modules/.bin/some"}, module: "some"}
+	if got := npm.Versions(t.Context(), folder, ""); got["npm some"] != "1.2.3" {
+		t.Errorf("npm: got %v", got)
+	}
+	missing := Rival{command: []string{"./node_modules/.bin/other"}, module: "other"}
+	if got := missing.Versions(t.Context(), folder, ""); len(got) != 0 {
+		t.Errorf("what is not there has the version %v", got)
+	}
+
+	const module = "github.com/gobwas/ws"
+	info := &buildinfo.BuildInfo{Deps: []*debug.Module{{Path: "example.com/other", Version: "v0.1.0"}, {Path: module, Version: "v1.2.3"}}}
+	if got := moduleVersion(info, module); got["rival "+module] != "v1.2.3" {
+		t.Errorf("Go: got %v", got)
+	}
+	program := Rival{command: []string{"./bin/nothing"}, module: module}
+	if got := program.Versions(t.Context(), folder, folder); len(got) != 0 {
+		t.Errorf("a program that is not there has the version %v", got)
+	}
+	for _, r := range Rivals {
+		if r.module == "" {
+			t.Errorf("nobody knows the version of %s", r.Name)
+		}
 	}
 }
