@@ -52,12 +52,15 @@ func passer(flags int, change func(*frameWriter)) *guest {
 }
 
 func BenchmarkRequest(b *testing.B) {
+	fresh := passer(0, nil)
+	fresh.manifest.on(Fresh)
 	for _, c := range []struct {
 		name  string
 		guest *guest
 	}{
 		{"pass", passer(0, nil)},
 		{"change", passer(flagChanges, text(fieldPath, "/rooms/43"))},
+		{"fresh", fresh},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			m := benchModule(b, c.guest)
@@ -106,6 +109,20 @@ func watcherGuest() *guest {
 		onEvent(EventRequest, g.give(actionNext, flagWatch, frame(func(w *frameWriter) { w.addBytes(fieldCarry, []byte("started")) }))),
 		onEvent(EventResponse, g.give(actionNext, 0, nil)))
 	return g
+}
+
+// BenchmarkResponse is for the event response what BenchmarkRequest is for requests.
+func BenchmarkResponse(b *testing.B) {
+	m := benchModule(b, watcherGuest())
+	benchRequest(b, func(req *core.Request) {
+		w := takeWatcher()
+		w.version, w.req = m.current.Load(), req
+		res := &core.Response{} // counts as provisional, so that more can follow
+		b.ReportAllocs()
+		for b.Loop() {
+			w.response(req, res)
+		}
+	})
 }
 
 // BenchmarkWatch is a whole request through core: without a module, with one that passes it on, and with one that also
@@ -161,10 +178,12 @@ func benchReceive(tb testing.TB, g *guest) func() {
 	return func() { link.Receive(loop, msg) }
 }
 
+// slack is how many allocations more the race detector causes.
+var slack float64
+
 func TestWatchAllocatesNothing(t *testing.T) {
 	const runs = 1000
 	without := testing.AllocsPerRun(runs, benchReceive(t, nil))
-	// Watchers that the collector takes are made anew.
 	if n := testing.AllocsPerRun(runs, benchReceive(t, watcherGuest())); n > without+slack {
 		t.Errorf("a watched request takes %v allocations, others %v", n, without)
 	}

@@ -3,6 +3,7 @@ package wasmhost
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/protoo-go/protoo/core"
 )
@@ -33,14 +34,20 @@ func (v *version) dispatch(want *instance, e *event, t *turn) error {
 		m.breaker.succeeded()
 		return nil
 	}
+	return v.failed(in, e.kind, err)
+}
+
+// failed takes back an instance that has failed at an event.
+func (v *version) failed(in *instance, e Event, err error) *Error {
 	if survives(err) {
 		v.put(in)
 	} else {
-		v.pool.discard(in, true)
-		m.breaker.failed()
+		v.pool.renew(in, true)
+		runtime.Gosched() // two goroutines that wake each other, as with a peer who repeats this, share one turn of the scheduler
+		v.module.breaker.failed()
 		v.pending.lose(in)
 	}
-	return v.fail("", e.kind.String(), err)
+	return v.fail("", e.String(), err)
 }
 
 // perform tells an instance of its event. What the outcome says is valid also after the instance is put back.

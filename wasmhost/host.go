@@ -3,6 +3,7 @@ package wasmhost
 import (
 	"context"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -24,6 +25,7 @@ type Options struct {
 type Host struct {
 	options Options
 	cache   wazero.CompilationCache
+	long    chan struct{} // has an element for each call that takes long: they leave a processor to all others, if there are two
 
 	mu      sync.Mutex
 	closed  bool
@@ -33,7 +35,7 @@ type Host struct {
 
 // New returns a host without modules. It fails if the directory for compiled modules cannot be used.
 func New(o Options) (*Host, error) {
-	h := &Host{options: o, modules: make(map[*Module]struct{})}
+	h := &Host{options: o, modules: make(map[*Module]struct{}), long: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))}
 	if o.CacheDir == "" {
 		h.cache = wazero.NewCompilationCache()
 		return h, nil

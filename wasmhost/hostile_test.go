@@ -291,7 +291,7 @@ func TestFresh(t *testing.T) {
 		alice.ask("/a", "1", "1")
 		alice.want(t, `{"status":200,"reason":"fresh","id":"1"}`)
 	}
-	if s := m.Stats(); s.Instances != 0 {
-		t.Errorf("%d instances are left", s.Instances)
+	if s := m.Stats(); s.Instances != 1 || s.Made != 7 {
+		t.Errorf("%d instances, %d made, want one that has seen nothing after each event", s.Instances, s.Made)
 	}
 }

@@ -65,9 +65,10 @@ const (
 
 // add adds the function to a host module.
 func (f hostFunction) add(b wazero.HostModuleBuilder, name string) {
-	call := f.call
+	call, asks := f.call, f.capability != ""
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
 		in := ctx.(*instance)
+		in.asked = in.asked || asks
 		in.charge(costCall)
 		call(in, mod, stack)
 	}), f.params, f.results).Export(name)
@@ -172,9 +173,7 @@ func hostPeerFind(in *instance, mod api.Module, s []uint64) {
 		s[0] = 0 // nobody has such a name
 		return
 	}
-	n := app.Peers(username, uuid, nil)
-	in.charge(int64(n) * costPeer)
-	s[0] = code(min(n, math.MaxInt32))
+	s[0] = code(min(in.peers(app, username, uuid, func(*core.Peer) {}), math.MaxInt32))
 }
 
 // peer_list(username, username_len, out, out_cap): a frame with as many as fit. It returns how many there are.
@@ -189,15 +188,28 @@ func hostPeerList(in *instance, mod api.Module, s []uint64) {
 	w.begin(out)
 	n := 0
 	if app := in.app(); app != nil && ok {
-		n = app.Peers(username, "", func(p *core.Peer) {
+		n = in.peers(app, username, "", func(p *core.Peer) {
 			if size := fieldHead + padded(len(p.Username())+len(p.UUID())); w.n+size <= len(out) && w.fields < math.MaxUint16 {
 				w.add(fieldPeer, p.Username(), p.UUID())
 			}
 		})
 	}
 	w.end(0)
-	in.charge(int64(n)*costPeer + int64(w.n/costBytes))
+	in.charge(int64(w.n / costBytes))
 	s[0] = code(min(n, math.MaxInt32))
+}
+
+// peers is [core.App.Peers], paid for: a user's peers one by one, and all of them, which only a walk through all finds, before
+// that begins.
+func (in *instance) peers(app *core.App, username, uuid string, visit func(*core.Peer)) int {
+	if username == "" {
+		in.charge(int64(app.Stats().Peers) * costPeer)
+		return app.Peers("", uuid, visit)
+	}
+	return app.Peers(username, uuid, func(p *core.Peer) {
+		in.charge(costPeer)
+		visit(p)
+	})
 }
 
 // app is where the peers are that an instance may look for.

@@ -29,17 +29,20 @@ type instance struct {
 	fuel    api.MutableGlobal
 	left    int64 // of the fuel, between calls
 	budget  meter.Budget
+	yields  int  // of the call
+	long    bool // has a place among the long calls
 	stack   [4]uint64
 	ptr     uint32 // the module's buffer
 	cap     uint32
 	began   time.Time // monotonic time counts from here
 
-	busy atomic.Bool
-	dead bool // guarded by the pool's lock
+	busy  atomic.Bool
+	dead  bool // guarded by the pool's lock
+	asked bool // the host for what may be different the next time
 
 	event   event
 	writer  frameWriter
-	strs    interner
+	strs    *interner
 	outbox  []message
 	scratch []byte // for values on their way into the module
 	line    []byte // what the module has printed of an unfinished line
@@ -48,8 +51,9 @@ type instance struct {
 // instantiate makes an instance: the module's start function and _initialize run, then protoo_init, then
 // it gets its settings.
 func (v *version) instantiate() (*instance, error) {
-	in := &instance{Context: v.context, version: v, began: time.Now()}
+	in := &instance{Context: v.context, version: v, began: time.Now(), strs: new(interner)}
 	in.budget.Total = v.limits.InitFuel
+	defer in.ended()
 	mod, err := v.runtime.InstantiateModule(in, v.compiled, v.config)
 	if err != nil {
 		return nil, err
@@ -64,6 +68,7 @@ func (v *version) instantiate() (*instance, error) {
 		return nil, err
 	}
 	v.memories.expect(in.memory.Size())
+	v.keepImage(in)
 	return in, nil
 }
 
@@ -85,7 +90,7 @@ func (in *instance) initialize() error {
 		return err
 	}
 	if in.version.plan.events[EventConfiguration] {
-		in.event.kind, in.event.data = EventConfiguration, in.version.settings
+		in.event.kind, in.event.token, in.event.data = EventConfiguration, noToken, in.version.settings
 		if err := in.tell(); err != nil {
 			return err
 		}
@@ -132,8 +137,18 @@ func (in *instance) run() (result, error) {
 	in.budget.Total = in.version.fuel
 	in.left = in.budget.Start()
 	r, err := in.call()
+	in.ended()
 	in.version.module.stats.fuel.Add(uint64(in.budget.Used(in.left)))
 	return r, err
+}
+
+// ended gives back the place among the long calls.
+func (in *instance) ended() {
+	if in.long {
+		in.long = false
+		<-in.version.module.host.long
+	}
+	in.yields = 0
 }
 
 // enter calls a function of the module with the fuel that is left.
@@ -159,6 +174,9 @@ func (in *instance) call() (result, error) {
 	r, err := in.enter(callOn, uint64(in.event.kind), uint64(size))
 	return result(r), err
 }
+
+// noToken is in place of a token when an instance is made, which is to lead to the same each time.
+const noToken = 1
 
 // newToken returns a name for a request that cannot be guessed. The runtime's generator is ChaCha8.
 func newToken() uint64 {
@@ -239,7 +257,7 @@ func (in *instance) read(r result, o *outcome) error {
 	if !ok {
 		return errAccess
 	}
-	if err := o.read(frame, in.version.limits.Carry, &in.strs); err != nil {
+	if err := o.read(frame, in.version.limits.Carry, in.strs); err != nil {
 		return &badResultError{err}
 	}
 	return nil
@@ -266,11 +284,18 @@ func (in *instance) charge(units int64) {
 	}
 }
 
+// patience is how often a call yields before it counts as long, after a million units of fuel.
+const patience = 10
+
 // refill gives the module its next share of fuel, and others their turn. It ends the call if all is used up.
 func (in *instance) refill(fuel int64) int64 {
 	fuel, ok := in.budget.Refill(fuel)
 	if !ok {
 		panic(errFuel)
+	}
+	if in.yields++; in.yields == patience {
+		in.version.module.host.long <- struct{}{} // waits for others that are long, which fuel ends if nothing else does
+		in.long = true
 	}
 	runtime.Gosched()
 	return fuel

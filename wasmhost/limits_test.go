@@ -123,8 +123,8 @@ func TestRestartsAreLimited(t *testing.T) {
 		alice.want(t, `{"status":503,"reason":"service unavailable","id":"1"}`)
 		time.Sleep(time.Second)
 		alice.ask("/a", "1", `1`)
-		if s := m.Stats(); s.Made != 5 {
-			t.Errorf("%d made, want one more", s.Made)
+		if s := m.Stats(); s.Made != 6 {
+			t.Errorf("%d made, want one more for the request, and one in its place", s.Made)
 		}
 	})
 }
@@ -309,4 +309,52 @@ func TestQueue(t *testing.T) {
 		synctest.Wait()
 		r.log.want(t, "module test 1: unavailable at event notification: too many events wait for an instance: 503 service unavailable", "<nil>", "<nil>", "<nil>")
 	})
+}
+
+// Calls that take long wait for each other, and nobody waits for them.
+func TestLongCallsWait(t *testing.T) {
+	sim(t, func(t *testing.T, r *rig) {
+		r.host.long = make(chan struct{}, 1)
+		load := func(rounds int) *Module {
+			g := &guest{manifest: manifest(EventNotification)}
+			g.on = seq(loop, local(2), num(1), add, assign(2), local(2), num(rounds), ne, againIf, end)
+			return r.load(g, func(o *ModuleOptions) { o.Limits.Fuel = 1 << 40 })
+		}
+		long, short := load(1_000_000), load(1000)
+		r.host.long <- struct{}{}
+		done := make(chan error, 2)
+		for range 2 {
+			go func() { done <- long.Notify("go", "") }()
+		}
+		synctest.Wait()
+		for range 10 {
+			if err := short.Notify("go", ""); err != nil {
+				t.Error(err)
+			}
+		}
+		if len(done) > 0 {
+			t.Error("a long call has not waited")
+		}
+		<-r.host.long
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := len(r.host.long); n != 0 {
+			t.Errorf("%d calls count as long after their end", n)
+		}
+	})
+}
+
+// Making an instance can take long as well, and fail.
+func TestLongStart(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventNotification), start: seq(loop, again, end)}
+	if _, err := r.try(g); kind(err) != KindLoad {
+		t.Errorf("got %v", err)
+	}
+	if n := len(r.host.long); n != 0 {
+		t.Errorf("%d calls count as long after their end", n)
+	}
 }

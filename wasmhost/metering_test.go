@@ -39,7 +39,7 @@ func newMeteredPair(tb testing.TB, file []byte) *meteredPair {
 		tb.Fatal(err)
 	}
 	// What host functions charge has to go somewhere.
-	p.plain = &instance{Context: ctx, version: v, began: time.Now(), fuel: p.metered.fuel}
+	p.plain = &instance{Context: ctx, version: v, began: time.Now(), fuel: p.metered.fuel, strs: new(interner)}
 	p.plain.mod, err = v.runtime.InstantiateModule(p.plain, original, wazero.NewModuleConfig().WithName("").WithStartFunctions(exportStart))
 	if err != nil {
 		tb.Fatal(err)

@@ -145,7 +145,7 @@ func (in *instance) readMessage(frame []byte, o *outcome) (l letter, err error) 
 		case f.id == fieldCorrelation || f.id == fieldTimeout:
 			return l, errContent
 		default:
-			if err := o.set(&f, in.version.limits.Carry, &in.strs); err != nil {
+			if err := o.set(&f, in.version.limits.Carry, in.strs); err != nil {
 				return l, err
 			}
 		}
@@ -163,12 +163,11 @@ func (in *instance) findPeer(name peerName) (found *core.Peer) {
 	if name.uuid != "" {
 		return app.Peer(name.username, name.uuid)
 	}
-	n := app.Peers(name.username, "", func(p *core.Peer) {
+	in.peers(app, name.username, "", func(p *core.Peer) {
 		if found == nil {
 			found = p
 		}
 	})
-	in.charge(int64(n) * costPeer)
 	return found
 }
 
@@ -233,7 +232,7 @@ func hostComplete(in *instance, mod api.Module, s []uint64) {
 	}
 	if uint32(s[3]) > 0 {
 		frame, ok := in.frame(mod, s[2], s[3])
-		if !ok || t.read(frame, in.version.limits.Carry, &in.strs) != nil {
+		if !ok || t.read(frame, in.version.limits.Carry, in.strs) != nil {
 			s[0] = code(codeInvalid)
 			return
 		}
@@ -261,7 +260,7 @@ func hostProgress(in *instance, mod api.Module, s []uint64) {
 	t := &turn{token: in.event.token}
 	t.action = actionReply
 	frame, ok := in.frame(mod, s[0], s[1])
-	if !ok || t.read(frame, in.version.limits.Carry, &in.strs) != nil || t.status < 100 || t.status >= 200 {
+	if !ok || t.read(frame, in.version.limits.Carry, in.strs) != nil || t.status < 100 || t.status >= 200 {
 		s[0] = code(codeInvalid)
 		return
 	}

@@ -1,6 +1,7 @@
 package wasmhost
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -186,4 +187,56 @@ func TestOnlineStoresData(t *testing.T) {
 	r.app.OnOnline(func(p *core.Peer) { r.log.add("%v", fmt.Sprint(p.Data().Map())) })
 	r.dial("alice", "1")
 	r.log.want(t, "map[level:3]")
+}
+
+// What a module cannot pay for is not begun: it walks through all peers, or one user's, with fuel for some of them.
+func TestPeersArePaidBefore(t *testing.T) {
+	const devices, out, room = 100, 32768, 8192
+	const field = fieldHead + 8 // "bob" and three digits
+	for _, tt := range []struct {
+		name  string
+		call  func(g *guest) []byte
+		fuel  int64
+		bytes int // that are written at most
+	}{
+		{"list all", func(g *guest) []byte { return seq(num(0), num(0), num(out), num(room), g.call("peer_list")) }, devices * costPeer / 2, 0},
+		{"list a user's", func(g *guest) []byte {
+			return seq(num(g.put([]byte("bob"))), num(3), num(out), num(room), g.call("peer_list"))
+		},
+			devices * costPeer / 2, frameHead + devices/2*field},
+		{"find by uuid", func(g *guest) []byte {
+			return seq(num(0), num(0), num(g.put([]byte("100"))), num(3), g.call("peer_find"))
+		}, devices * costPeer / 2, 0},
+		{"find a user's", func(g *guest) []byte {
+			return seq(num(g.put([]byte("bob"))), num(3), num(0), num(0), g.call("peer_find"))
+		},
+			devices * costPeer / 2, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			g := &guest{manifest: manifest(EventNotification).can(PeerRead)}
+			g.on = seq(tt.call(g), drop)
+			for i := range devices {
+				r.dial("bob", fmt.Sprint(devices+i))
+			}
+			if err := r.load(g).Notify("go", ""); err != nil {
+				t.Fatal(err)
+			}
+			m := r.load(g, func(o *ModuleOptions) { o.Limits.Fuel = tt.fuel })
+			v := m.current.Load()
+			in, err := v.pool.take(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in.event.kind = EventNotification
+			if err := v.perform(in, &turn{}); kindOf(err) != KindFuel {
+				t.Fatalf("got %v, want it to be out of fuel", err)
+			}
+			written, _ := in.memory.Read(out, room)
+			if n := len(bytes.TrimRight(written, "\x00")); n > tt.bytes {
+				t.Errorf("%d bytes are written, want at most %d", n, tt.bytes)
+			}
+			v.pool.discard(in, false)
+		})
+	}
 }

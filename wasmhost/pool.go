@@ -140,6 +140,25 @@ func (p *pool) put(in *instance) {
 	}
 }
 
+// renew puts an instance that is as new in the place of one that somebody has, or discards that.
+func (p *pool) renew(in *instance, failed bool) {
+	next := in.again()
+	p.mu.Lock()
+	if next == nil || p.closed || failed && !p.restarts.take(p.version.limits.Restarts) {
+		p.mu.Unlock()
+		p.discard(in, failed)
+		return
+	}
+	in.dead = true
+	all := slices.Clone(*p.all.Load())
+	all[slices.Index(all, in)] = next
+	p.all.Store(&all)
+	p.changed.Broadcast()
+	p.mu.Unlock()
+	in.reset()
+	p.version.module.stats.made.Add(1)
+}
+
 // discard takes an instance that somebody has out of the pool and closes it. It stays busy, so nobody gets it again.
 func (p *pool) discard(in *instance, failed bool) {
 	p.mu.Lock()

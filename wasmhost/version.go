@@ -35,6 +35,8 @@ type version struct {
 	compiled wazero.CompiledModule
 	config   wazero.ModuleConfig
 	memories memories
+	state    *meter.State          // nil if instances cannot be put back
+	image    atomic.Pointer[image] // nil as long as there is none
 	pool     pool
 	pending  pendings
 
@@ -82,11 +84,12 @@ func (v *version) prepare(ctx context.Context, file []byte, o ModuleOptions) err
 	if err := verifyDigest(file, o.SHA256); err != nil {
 		return err
 	}
-	metered, err := meter.Meter(file, meter.Options{Limits: meter.Limits{ModuleBytes: v.limits.File}, Gate: calls})
+	metered, err := meter.Meter(file, meter.Options{Limits: meter.Limits{ModuleBytes: v.limits.File}, Gate: calls, State: true})
 	if err != nil {
 		return err
 	}
 	info := &metered.Info
+	v.state = metered.State
 	if err := verifySignature(file, info.Custom, o.PublicKeys); err != nil {
 		return err
 	}
@@ -317,7 +320,7 @@ func (v *version) make() (*instance, error) {
 // put gives an instance back that has behaved.
 func (v *version) put(in *instance) {
 	if v.manifest.Affinity == Fresh {
-		v.pool.discard(in, false)
+		v.pool.renew(in, false)
 		return
 	}
 	v.pool.put(in)

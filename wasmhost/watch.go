@@ -34,8 +34,8 @@ func takeWatcher() *watcher {
 }
 
 func (v *version) watch(t *turn, req *core.Request) {
-	if !v.hold() {
-		return // the module is being closed
+	if req.Ended() || !v.hold() {
+		return // there will be no response, or the module is being closed
 	}
 	w := t.watcher
 	if w == nil {

@@ -172,6 +172,7 @@ func (b *body) instruction() {
 		b.fail(ErrUnsupported, at, "an instruction of WebAssembly 2.0", "unknown opcode 0x%02x", op)
 	default:
 		b.immediate(o.imm)
+		b.volatile = b.volatile || op == opTableSet
 	}
 }
 
@@ -279,6 +280,10 @@ func (b *body) misc(at int) {
 		b.fail(ErrUnsupported, at, "an instruction of WebAssembly 2.0", "unknown opcode 0xfc 0x%02x", sub)
 	}
 	b.charge(int64(misc[sub].cost))
+	switch sub {
+	case miscDataDrop, miscTableInit, miscElemDrop, miscTableCopy, miscTableGrow, miscTableFill:
+		b.volatile = true
+	}
 	switch sub {
 	case miscMemoryInit, miscDataDrop:
 		b.index(b.pos, "data segment", b.u32(), max(b.declared, 0))

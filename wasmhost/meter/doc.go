@@ -38,7 +38,7 @@
 //	used := b.Used(int64(fuel.Get()))
 //
 // [Options].Gate asks for a function that does what is left of this around a call: it is given the fuel and returns what
-// remains.
+// remains. [Options].State makes it possible to put an instance back into a state that it was in before, for example after a trap.
 //
 // The global is up to date in host functions and after traps. A host function may charge
 // for its own work: it subtracts from the global.

@@ -18,7 +18,7 @@ func FuzzMeter(f *testing.F) {
 		f.Add(k.mod.bytes())
 	}
 	f.Add(everything().bytes())
-	o := Options{ImportedGlobals: true, Limits: Limits{
+	o := Options{ImportedGlobals: true, State: true, Limits: Limits{
 		ModuleBytes: 1 << 16, Types: 200, Imports: 100, Functions: 100, Tables: 4, TableElements: 1000, MemoryPages: 16, Globals: 100,
 		Exports: 100, Elements: 1000, DataSegments: 100, Locals: 100, Depth: 50, Loops: 10, BranchTargets: 100,
 	}}

@@ -18,6 +18,9 @@ const (
 	// for it. It sets the fuel to the last parameter, calls the function that the first one is the position of in
 	// Gate with as many of the others as it has, and returns its result, or 0, and the fuel that is left.
 	GateFunction = "protoo:gate"
+
+	// StatePrefix begins the exported names of the module's mutable globals, if [Options].State asks for them.
+	StatePrefix = "protoo:state:"
 )
 
 // Options says what is accepted. The zero value is safe: every limit has a
@@ -31,6 +34,8 @@ type Options struct {
 	// they are asked for, and reading and writing the fuel takes longer than to pass it. They take one or two i32 or
 	// nothing, and return an i64 or nothing: calling another one, or one that is not there, traps.
 	Gate []string
+	// State asks for [Metered.State], for which the module's mutable globals are exported.
+	State bool
 }
 
 // Metered is a rewritten module.
@@ -40,6 +45,17 @@ type Metered struct {
 	Code []byte
 	// Info describes the original module.
 	Info Info
+	// State is how an instance can be brought back into a state that it was in before, if Options.State asks for it; nil if that
+	// cannot be done.
+	State *State
+}
+
+// State is all that can change in an instance, besides the fuel. There is none for a module that could change a table or drop a
+// segment, has more than 64 mutable globals, or one that is imported or no number.
+type State struct {
+	// Globals are the names under which the mutable globals are exported. The rest is the memory: its bytes, and its size, which
+	// cannot become less.
+	Globals []string
 }
 
 // Meter checks module and returns it rewritten. It does not change module, but
@@ -63,5 +79,9 @@ func Meter(module []byte, o Options) (metered *Metered, err error) {
 		declared:      -1,
 	}
 	p.module()
-	return &Metered{Code: p.rewrite(o.Gate), Info: p.info}, nil
+	metered = &Metered{Code: p.rewrite(o), Info: p.info}
+	if o.State {
+		metered.State = p.state()
+	}
+	return metered, nil
 }

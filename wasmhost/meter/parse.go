@@ -72,6 +72,8 @@ type parser struct {
 	segments []segment // of data, as long as all can be merged
 	fixed    bool      // some data segment has to stay as it is
 	declared int       // data segments that the data count section tells of, -1 without one
+	mutable  []uint32  // globals whose values can be set from outside
+	volatile bool      // something can change that cannot be set from outside
 	bodies   []span
 	names    *names
 }
@@ -180,15 +182,17 @@ func (p *parser) imports() {
 			p.imported.funcs++
 		case KindTable:
 			m.Value, m.Extent = p.table()
+			p.volatile = true
 		case KindMemory:
 			m.Extent = p.memory()
+			p.volatile = true
 		case KindGlobal:
 			if !p.sharedGlobals {
 				p.fail(ErrUnsupported, at, "none, unless Options.ImportedGlobals is set", "imported global %q.%q", m.Module, m.Name)
 			}
 			m.Value, m.Mutable = p.globalType()
 			p.imported.globals++
-			p.nGlobals++
+			p.declare(m.Value, m.Mutable, true)
 		default:
 			p.fail(ErrUnsupported, at, "a function, table, memory or global", "import of kind %d", m.Kind)
 		}
@@ -264,9 +268,9 @@ func (p *parser) extent() Extent {
 
 func (p *parser) globals() {
 	p.vector(sectionGlobal, "globals", p.limits.Globals, func(int) {
-		p.globalType()
+		t, mutable := p.globalType()
 		p.constant()
-		p.nGlobals++
+		p.declare(t, mutable, false)
 	})
 }
 

@@ -11,6 +11,7 @@ type random struct {
 	*rand.Rand
 	asm     *asm
 	counted bool // have the program count the cost of what it executes
+	steady  bool // leave tables and segments as they are
 	funcs   []FuncType
 	locals  []ValueType // of the function that is written
 	results []ValueType
@@ -30,17 +31,17 @@ const (
 const allowed = 1500
 
 func randomModule(seed uint64, counted bool) *asm {
-	g := &random{
-		Rand:    rand.New(rand.NewPCG(seed, 1)),
-		counted: counted,
-		asm: &asm{
-			memory:  &Extent{Min: 1, Max: 3, HasMax: true},
-			tables:  []asmTable{{FuncRef, Extent{Min: 8, Max: 40, HasMax: true}}},
-			counted: true,
-			globals: []asmGlobal{
-				{I32, true, constI32(allowed)}, {I64, true, constI64(0)},
-				{I32, true, constI32(5)}, {I64, true, constI64(-7)},
-			},
+	return (&random{Rand: rand.New(rand.NewPCG(seed, 1)), counted: counted}).module()
+}
+
+func (g *random) module() *asm {
+	g.asm = &asm{
+		memory:  &Extent{Min: 1, Max: 3, HasMax: true},
+		tables:  []asmTable{{FuncRef, Extent{Min: 8, Max: 40, HasMax: true}}},
+		counted: true,
+		globals: []asmGlobal{
+			{I32, true, constI32(allowed)}, {I64, true, constI64(0)},
+			{I32, true, constI32(5)}, {I64, true, constI64(-7)},
 		},
 	}
 	for range 2 + g.IntN(3) {
@@ -301,7 +302,7 @@ func (g *random) statement() []byte {
 	case 23:
 		return seq(g.address(1), g.push(I32, 1), g.masked(1, 0xff), g.ins(miscOp(miscMemoryFill, 0)))
 	case 24:
-		if g.IntN(4) == 0 {
+		if g.IntN(4) == 0 && !g.steady {
 			return g.ins(miscOp(miscDataDrop, 1))
 		}
 		return seq(g.address(1), g.masked(0, 3), g.masked(0, 3), g.ins(miscOp(miscMemoryInit, 1, 0)))
@@ -333,7 +334,12 @@ func valueBytes(list []ValueType) []byte {
 
 // grow is an operation on the size of the memory, or on the table.
 func (g *random) grow() []byte {
-	switch g.IntN(6) {
+	which := g.IntN(6)
+	if g.steady {
+		which %= 2
+		which *= 5
+	}
+	switch which {
 	case 0:
 		return seq(g.masked(1, 1), g.ins(op(opMemoryGrow, 0)), g.ins(set(g.local(I32))))
 	case 1:

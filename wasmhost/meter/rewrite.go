@@ -5,14 +5,15 @@ import "slices"
 // A rewriter writes the module that was parsed.
 type rewriter struct {
 	*parser
-	out  []byte
-	gate []string // what is called through the gate; none without one
-	body body
-	code // of the function that is written
+	out   []byte
+	gate  []string // what is called through the gate; none without one
+	state bool     // whether mutable globals are exported
+	body  body
+	code  // of the function that is written
 }
 
-func (p *parser) rewrite(gate []string) []byte {
-	w := &rewriter{parser: p, gate: gate, out: make([]byte, 0, len(p.reader.data)+len(p.reader.data)/2)}
+func (p *parser) rewrite(o Options) []byte {
+	w := &rewriter{parser: p, gate: o.Gate, state: o.State, out: make([]byte, 0, len(p.reader.data)+len(p.reader.data)/2)}
 	w.body.parser = p
 	w.global, w.yield = uint32(p.nGlobals), uint32(p.imported.funcs)
 	w.out = append(w.out, p.reader.data[:8]...)
@@ -21,7 +22,7 @@ func (p *parser) rewrite(gate []string) []byte {
 	}
 	if p.names != nil {
 		last := uint32(0)
-		if len(gate) > 0 {
+		if len(w.gate) > 0 {
 			last = uint32(len(p.funcs)) + 1
 		}
 		w.section(sectionCustom, appendNames(nil, p.names, p.reader.data, w.yield, YieldModule+"."+YieldFunction, last))
@@ -51,7 +52,7 @@ func (w *rewriter) one(id byte) {
 	case sectionExport:
 		fuel := append(appendName(nil, FuelGlobal), byte(KindGlobal))
 		gate := append(appendName(nil, GateFunction), byte(KindFunction))
-		w.extended(id, len(w.info.Exports), appendU32(fuel, w.global), appendU32(gate, uint32(len(w.funcs))+1))
+		w.extended(id, len(w.info.Exports), appendU32(fuel, w.global), appendU32(gate, uint32(len(w.funcs))+1), w.stateExports()...)
 	case sectionData:
 		if all, ok := w.merged(); ok {
 			w.section(id, dataSection(nil, all))
@@ -74,9 +75,9 @@ func (w *rewriter) unchanged(id byte) {
 	}
 }
 
-// extended writes a section with another element at the end of its vector, and with one for the gate if there is to be one. Both
-// can be nil.
-func (w *rewriter) extended(id byte, n int, element, gate []byte) {
+// extended writes a section with another element at the end of its vector, with one for the gate if there is to be one, and with
+// more. The first two can be nil.
+func (w *rewriter) extended(id byte, n int, element, gate []byte, more ...[]byte) {
 	if len(w.gate) == 0 {
 		gate = nil
 	}
@@ -85,11 +86,13 @@ func (w *rewriter) extended(id byte, n int, element, gate []byte) {
 			n++
 		}
 	}
+	n += len(more)
 	if n == 0 {
 		return
 	}
 	content := w.renumbered(appendU32(nil, uint32(n)), w.items[id])
-	w.section(id, slices.Concat(content, element, gate))
+	content = append(append(content, element...), gate...)
+	w.section(id, append(content, slices.Concat(more...)...))
 }
 
 // renumbered appends a part of the module with its references to functions
