@@ -18,12 +18,16 @@ const (
 	Detached
 )
 
-// loopTick bounds how long a handler can hold up a loop: at most two ticks. It is soleTick for a loop that reads one connection, as
-// long as its peer owes no answer: nobody waits for such a loop.
+// loopTick bounds how long a handler can hold up a loop: at most two ticks, and a calmTick more where there is much to do. It is soleTick for
+// a loop that reads one connection, as long as its peer owes no answer: nobody waits for such a loop.
 const (
 	loopTick = 2 * time.Millisecond
+	calmTick = 4 * loopTick
 	soleTick = 8 * loopTick
 )
+
+// busyTurns is how many turns between two ticks make a loop one that is in use, even if it rests at the moment.
+const busyTurns = 32
 
 // A Loop lets a transport run handlers on the goroutine that reads, which is what
 // makes a request cheap, without letting a handler that blocks stop the reading. When a
@@ -119,24 +123,25 @@ func (l *Loop) handOver(turn uint64) bool {
 	return true
 }
 
-// tick hands the loop over when the turn it saw last time is still going on, and reports whether it has to be looked at again.
-// The watch is locked.
-func (l *Loop) tick() bool {
+// tick hands the loop over when the turn it saw last time is still going on, and reports whether it has to be looked at again, and
+// whether it is in a turn. The watch is locked.
+func (l *Loop) tick() (watched, amid bool) {
 	turn := l.state.Load()
-	if turn&1 == 0 {
+	since := turn - l.seen
+	l.seen = turn
+	if turn&1 == 0 && (l.sole || since < 2*busyTurns) {
 		care := l.care.Swap(unwatched)
 		// A turn that began before that has found the loop watched.
 		if l.state.Load()&1 == 0 {
-			return false
+			return false, false
 		}
 		l.care.Store(care)
 	}
-	if turn&1 == 1 && turn == l.seen {
+	if turn&1 == 1 && since == 0 {
 		slow := l.current.Load()
 		if l.handOver(turn) {
 			slow.tookLong()
 		}
 	}
-	l.seen = turn
-	return true
+	return true, turn&1 == 1
 }

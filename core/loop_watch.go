@@ -13,13 +13,14 @@ type watch struct {
 	mu    sync.Mutex
 	loops []*Loop // those that have begun a turn since they were last seen at rest
 	care  int32   // the most that one of them needs
+	calm  bool    // none of them was in a turn at the last tick: no handler can have to be caught at the next
 }
 
 // How closely a loop is watched.
 const (
 	unwatched int32 = iota
 	leisurely       // every soleTick
-	closely         // every loopTick
+	closely         // every loopTick, or calmTick
 )
 
 func newWatch() *watch {
@@ -41,8 +42,8 @@ func (w *watch) add(l *Loop, care int32) {
 	if before == unwatched {
 		w.loops = append(w.loops, l)
 	}
-	if w.care < care {
-		w.care = care
+	if w.care < care || w.calm {
+		w.care, w.calm = max(w.care, care), false
 		w.schedule()
 	}
 }
@@ -56,10 +57,12 @@ func (w *watch) hasten(l *Loop) {
 
 // schedule sets the timer. The timer is not stopped at the end of a turn: that would cost each message more than the ticks cost all.
 func (w *watch) schedule() {
-	switch w.care {
-	case closely:
+	switch {
+	case w.care == closely && w.calm:
+		w.timer.Reset(calmTick)
+	case w.care == closely:
 		w.timer.Reset(loopTick)
-	case leisurely:
+	case w.care == leisurely:
 		w.timer.Reset(soleTick)
 	}
 }
@@ -68,11 +71,15 @@ func (w *watch) tick() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	kept := w.loops[:0]
-	w.care = unwatched
+	w.care, w.calm = unwatched, true
 	for _, l := range w.loops {
-		if l.tick() {
+		watched, amid := l.tick()
+		if watched {
 			kept = append(kept, l)
 			w.care = max(w.care, l.care.Load())
+		}
+		if amid {
+			w.calm = false
 		}
 	}
 	clear(w.loops[len(kept):])

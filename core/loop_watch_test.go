@@ -110,3 +110,39 @@ func resting(w *watch) bool {
 	defer w.mu.Unlock()
 	return w.care == unwatched && len(w.loops) == 0
 }
+
+// TestWatchBusyLoop has handlers block on a loop that has had much to do: it is looked at less often, and not for ever.
+func TestWatchBusyLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := New(Options{})
+		app.Message("/quick", func(req *Request, _ Next) error { return req.Reply(200, "ok") })
+		loop := newEventLoop()
+		resumed := make(chan time.Time, 1)
+		loop.loop = NewLoop(func() { resumed <- time.Now() })
+		for d := time.Duration(0); d < 2*calmTick; d += loopTick / 2 {
+			link := dial(t, app, "alice", d.String()).link
+			for end := time.Now().Add(2*calmTick + d); time.Now().Before(end); time.Sleep(loopTick / 4) {
+				for range busyTurns {
+					loop.receive(input{link, ask("/quick", "1", "")})
+				}
+			}
+			if loop.loop.care.Load() == unwatched {
+				t.Fatal("a busy loop is not watched")
+			}
+			path := "/block/" + d.String() // with a handler of its own, which nobody knows to be slow
+			app.Message(path, func(*Request, Next) error {
+				time.Sleep(time.Minute)
+				return nil
+			})
+			began := time.Now()
+			go loop.receive(input{link, ask(path, "2", "")})
+			if held := (<-resumed).Sub(began); held < loopTick || held > calmTick+2*loopTick {
+				t.Errorf("held up for %v, want between %v and %v", held, loopTick, calmTick+2*loopTick)
+			}
+			time.Sleep(time.Hour)
+			if !resting(app.watch) {
+				t.Fatal("the watch goes on without work")
+			}
+		}
+	})
+}

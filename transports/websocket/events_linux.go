@@ -234,8 +234,10 @@ type poller struct {
 	wakeFD int
 	conns  *fdTable
 	loop   *core.Loop
-	ending atomic.Bool
-	probed atomic.Pointer[probing] // what the next wake-up is for
+	// Whether there is a processor for others while it lingers, and whether there were events the last time that it did not wait.
+	lingers, busy bool
+	ending        atomic.Bool
+	probed        atomic.Pointer[probing] // what the next wake-up is for
 
 	events  [128]unix.EpollEvent
 	n, next int // how many events there are, and the next to be handled
@@ -255,7 +257,7 @@ func newPoller(conns *fdTable) (*poller, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	p := &poller{fd: fd, wakeFD: wake, conns: conns}
+	p := &poller{fd: fd, wakeFD: wake, conns: conns, lingers: runtime.GOMAXPROCS(0) > 1}
 	p.loop = core.NewLoop(p.run)
 	err = unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(wake)})
 	if err != nil {
@@ -307,8 +309,21 @@ func (p *poller) run() {
 				return
 			}
 		}
-		p.n, p.next = wait(p.fd, p.events[:]), 0
+		p.n, p.next = p.await(), 0
 	}
+}
+
+// await returns how many events there are when there are any, or 0. To wait in the usual way has the runtime look for something else to
+// run and, when it is over, for a processor; under load that is not worth its while.
+func (p *poller) await() int {
+	n := look(p.fd, p.events[:])
+	if n == 0 && p.busy {
+		n = linger(p.fd, p.events[:])
+	}
+	if p.busy = n > 0 && p.lingers; n > 0 {
+		return n
+	}
+	return wait(p.fd, p.events[:])
 }
 
 // handle reports whether this goroutine still runs the poller.

@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -22,16 +23,34 @@ func write(fd int, b []byte) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// wait returns how many events there are, and waits only if there are none. It panics on errors that only a
-// mistake of ours can cause.
-func wait(epoll int, events []unix.EpollEvent) int {
+// look returns how many events there are.
+func look(epoll int, events []unix.EpollEvent) int {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if errno == 0 && n > 0 {
-		return int(n)
+	if errno != 0 {
+		return 0
 	}
-	waited, err := unix.EpollWait(epoll, events, -1)
+	return int(n)
+}
+
+// moment is how long linger waits at most. The kernel may add as much.
+const moment = 50 * time.Microsecond
+
+// linger returns how many events there are within a moment. The goroutine keeps its processor meanwhile. A signal, such as the one by which the collector
+// stops goroutines, ends the moment. Before Linux 5.11 there is none.
+func linger(epoll int, events []unix.EpollEvent) int {
+	timeout := unix.NsecToTimespec(int64(moment))
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(unsafe.Pointer(&timeout)), 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// wait returns how many events there are when there are any, or 0. It panics on errors that only a mistake of ours can cause.
+func wait(epoll int, events []unix.EpollEvent) int {
+	n, err := unix.EpollWait(epoll, events, -1)
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		panic("websocket: epoll_wait: " + err.Error())
 	}
-	return max(waited, 0)
+	return max(n, 0)
 }
