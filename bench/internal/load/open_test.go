@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -32,6 +33,7 @@ type fakeConn struct {
 	server  *fake
 	answers chan []byte
 	gone    chan struct{}
+	end     sync.Once // a visitor who leaves and the end of the run may both close it
 }
 
 func (c *fakeConn) Send(msg []byte) error {
@@ -58,7 +60,7 @@ func (c *fakeConn) Receive() ([]byte, error) {
 }
 
 func (c *fakeConn) Close() error {
-	close(c.gone)
+	c.end.Do(func() { close(c.gone) })
 	return nil
 }
 

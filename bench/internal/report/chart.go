@@ -325,6 +325,39 @@ func logAxis(low, high float64) charts.ValueAxisOption {
 	}
 }
 
+// linearAxis returns an axis from 0 on, with a round number between two labels.
+func linearAxis(high float64) charts.ValueAxisOption {
+	const most = 9 // steps
+	unit := math.Pow(10, math.Floor(math.Log10(high/most)))
+	step := 10 * unit
+	for _, factor := range []float64{5, 2.5, 2, 1} {
+		if high <= most*factor*unit {
+			step = factor * unit
+		}
+	}
+	steps := math.Ceil(high / step)
+	return charts.ValueAxisOption{
+		Min: new(0.0), Max: new(steps * step),
+		RangeValuePaddingScale: new(0.0),
+		LabelCount:             int(steps) + 1,
+		PreferNiceIntervals:    new(false),
+		ValueFormatter:         figure,
+	}
+}
+
+// longest returns the length of the longest bar, of all its parts together.
+func longest(parts []line) float64 {
+	most := 0.001
+	for i := range parts[0].values {
+		sum := 0.0
+		for _, part := range parts {
+			sum += part.values[i]
+		}
+		most = max(most, sum)
+	}
+	return most
+}
+
 // bars draws horizontal bars, the parts side by side on one bar.
 func bars(names []string, horizontal string, parts []line) (template.HTML, error) {
 	var values [][]float64
@@ -341,7 +374,9 @@ func bars(names []string, horizontal string, parts []line) (template.HTML, error
 	opt.Horizontal = true
 	opt.StackSeries = new(true)
 	opt.CategoryAxis.Labels = labels
-	opt.ValueAxis = []charts.ValueAxisOption{{Title: horizontal, Min: new(0.0), ValueFormatter: figure}}
+	axis := linearAxis(longest(parts))
+	axis.Title = horizontal
+	opt.ValueAxis = []charts.ValueAxisOption{axis}
 	opt.Legend = charts.LegendOption{SeriesNames: legend}
 	opt.ValueFormatter = figure
 	opt.Theme = theme.WithSeriesColors([]charts.Color{charts.ColorRGB(40, 90, 200), charts.ColorRGB(165, 195, 235)})

@@ -213,3 +213,17 @@ func TestFigure(t *testing.T) {
 		}
 	}
 }
+
+func TestLinearAxis(t *testing.T) {
+	for _, tt := range []struct {
+		high, max float64
+		labels    int
+	}{
+		{22.6, 25, 6}, {8, 8, 9}, {9.1, 10, 6}, {117, 120, 7}, {0.5, 0.5, 6}, {694, 700, 8}, {1, 1, 6}, {0.001, 0.001, 6},
+	} {
+		axis := linearAxis(tt.high)
+		if *axis.Min != 0 || math.Abs(*axis.Max-tt.max) > 1e-9 || axis.LabelCount != tt.labels {
+			t.Errorf("%v: from %v to %v with %d labels, want 0 to %v with %d", tt.high, *axis.Min, *axis.Max, axis.LabelCount, tt.max, tt.labels)
+		}
+	}
+}
