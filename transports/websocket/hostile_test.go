@@ -248,7 +248,8 @@ func TestPingFlood(t *testing.T) {
 			for range 300 {
 				other.exchange(t, "others are served")
 			}
-			if grown := memory() - before; grown > 4*queue+(1<<20) {
+			// The rest is the tests' and the race detector's own. The pongs of the whole flood would be 13 MB.
+			if grown := memory() - before; grown > 4*queue+(4<<20) {
 				t.Errorf("the flood takes %d bytes of memory", grown)
 			}
 			// Read, all that was not left out is there, and the connection is in order.
