@@ -313,7 +313,7 @@ func (p *poller) run() {
 	}
 }
 
-// await returns how many events there are when there are any, or 0. To wait in the usual way has the runtime look for something else to
+// await waits for events and returns how many there are, 0 if a signal came first. To wait in the usual way has the runtime look for something else to
 // run and, when it is over, for a processor; under load that is not worth its while.
 func (p *poller) await() int {
 	n := look(p.fd, p.events[:])

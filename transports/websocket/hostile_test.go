@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"runtime"
@@ -248,8 +249,12 @@ func TestPingFlood(t *testing.T) {
 			for range 300 {
 				other.exchange(t, "others are served")
 			}
-			// The rest is the tests' and the race detector's own. The pongs of the whole flood would be 13 MB.
-			if grown := memory() - before; grown > 4*queue+(4<<20) {
+			// The flood goes on between a collection and the look at the memory: the least of some has the least of its garbage.
+			grown := math.MaxInt
+			for range 5 {
+				grown = min(grown, memory()-before)
+			}
+			if grown > 4*queue+(1<<20) {
 				t.Errorf("the flood takes %d bytes of memory", grown)
 			}
 			// Read, all that was not left out is there, and the connection is in order.

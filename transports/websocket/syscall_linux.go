@@ -46,7 +46,7 @@ func linger(epoll int, events []unix.EpollEvent) int {
 	return int(n)
 }
 
-// wait returns how many events there are when there are any, or 0. It panics on errors that only a mistake of ours can cause.
+// wait waits for events and returns how many there are, 0 if a signal came first. It panics on errors that only a mistake of ours can cause.
 func wait(epoll int, events []unix.EpollEvent) int {
 	n, err := unix.EpollWait(epoll, events, -1)
 	if err != nil && !errors.Is(err, unix.EINTR) {
