@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/throttle"
 	"github.com/protoo-go/protoo/wasmhost"
 )
 
@@ -14,13 +15,7 @@ type hostLog struct {
 	log *slog.Logger
 
 	mu        sync.Mutex
-	throttles map[string]*throttle // of failures, by module; there are as many as in the configuration
-}
-
-// A throttle lets one failure of a module through in a second: who can make it fail could fill the log.
-type throttle struct {
-	next       time.Time
-	suppressed int
+	throttles map[string]*throttle.Throttle // of failures, by module; there are as many as in the configuration
 }
 
 var levels = [...]slog.Level{
@@ -41,35 +36,28 @@ func (l *hostLog) line(e wasmhost.LogEntry) {
 
 // failure writes that a module has failed.
 func (l *hostLog) failure(e *wasmhost.Error) {
-	suppressed, ok := l.pass(e.Module)
-	if !ok {
+	n := l.throttle(e.Module).Hit(1)
+	if n == 0 {
 		return
 	}
 	args := []any{"module", e.Module, "version", e.Version, "kind", string(e.Kind), "event", e.Event, "error", e.Err}
 	if e.Stack != "" {
 		args = append(args, "stack", e.Stack)
 	}
-	if suppressed > 0 {
-		args = append(args, "suppressed", suppressed)
+	if n > 1 {
+		args = append(args, "suppressed", n-1)
 	}
 	l.log.Error("module failed", args...)
 }
 
-// pass tells whether a failure is to be written, and how many were not since the last that was.
-func (l *hostLog) pass(module string) (suppressed int, ok bool) {
+// throttle lets one failure of a module through in a second: who can make it fail could fill the log.
+func (l *hostLog) throttle(module string) *throttle.Throttle {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.throttles[module]
 	if t == nil {
-		t = new(throttle)
+		t = &throttle.Throttle{Interval: time.Second}
 		l.throttles[module] = t
 	}
-	now := time.Now()
-	if now.Before(t.next) {
-		t.suppressed++
-		return 0, false
-	}
-	suppressed = t.suppressed
-	*t = throttle{next: now.Add(time.Second)}
-	return suppressed, true
+	return t
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/modules/moduletest"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/throttle"
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/wasmhost"
 )
@@ -81,7 +82,7 @@ func TestLook(t *testing.T) {
 func TestFailuresAreThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		l := &hostLog{log: slog.New(slog.NewTextHandler(&log, nil)), throttles: make(map[string]*throttle)}
+		l := &hostLog{log: slog.New(slog.NewTextHandler(&log, nil)), throttles: make(map[string]*throttle.Throttle)}
 		failures := func(module string, n int) {
 			for range n {
 				l.failure(&wasmhost.Error{Module: module, Kind: wasmhost.KindTrap, Event: "request", Err: os.ErrInvalid, Stack: "f()"})

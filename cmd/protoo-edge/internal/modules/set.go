@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/throttle"
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/wasmhost"
 )
@@ -41,7 +42,7 @@ func New(cfg *config.Config, app *core.App, log *slog.Logger) (*Set, error) {
 		}
 		s.keys = append(s.keys, key)
 	}
-	l := &hostLog{log: log, throttles: make(map[string]*throttle)}
+	l := &hostLog{log: log, throttles: make(map[string]*throttle.Throttle)}
 	var err error
 	s.host, err = wasmhost.New(wasmhost.Options{CacheDir: cfg.Wasm.Cache, OnLog: l.line, OnError: l.failure})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/throttle"
 	"github.com/protoo-go/protoo/core"
 )
 
@@ -36,7 +37,7 @@ type Forwarder struct {
 	o        ForwardOptions
 	poster   *poster
 	slots    chan struct{}
-	failures throttle
+	failures throttle.Throttle
 
 	answered, refused, failed, timeouts, canceled atomic.Uint64
 }
@@ -197,7 +198,7 @@ func (f *Forwarder) problem(err error) {
 }
 
 func (f *Forwarder) report(reason string) {
-	if n := f.failures.hit(1); n > 0 && f.o.Failed != nil {
+	if n := f.failures.Hit(1); n > 0 && f.o.Failed != nil {
 		f.o.Failed(name(f.o.URL), n, reason)
 	}
 }

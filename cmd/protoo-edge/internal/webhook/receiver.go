@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/throttle"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 type receiver struct {
 	o      *Options
 	poster *poster
-	losses throttle
+	losses throttle.Throttle
 
 	ctx    context.Context // of the calls
 	cancel context.CancelFunc
@@ -79,7 +81,7 @@ func (r *receiver) queue(user string, e *event) {
 
 // lost is called with the lock.
 func (r *receiver) lost(events int, reason string) {
-	if n := r.losses.hit(events); n > 0 && r.o.Lost != nil {
+	if n := r.losses.Hit(events); n > 0 && r.o.Lost != nil {
 		go r.o.Lost(r.stats.URL, n, reason) // it may write to a log that waits
 	}
 }
