@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/acme"
@@ -56,9 +57,19 @@ func NewACME(o ACMEOptions) (*ACME, error) {
 }
 
 // GetCertificate implements [Source]. It waits for the authority when a certificate has to be fetched first.
+//
+// The manager looks for ECDSA in the cipher suites and curves as well, which say nothing of signatures any more in TLS 1.3 (RFC 8446, section 4.2.3). A client
+// that offers nothing older, as all do over QUIC, would have another certificate fetched for it, with RSA. So the manager is shown what TLS 1.3 implies.
 func (a *ACME) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
+		shown := *hello
+		shown.CipherSuites, shown.SupportedCurves = []uint16{suiteECDSA}, nil
+		hello = &shown
+	}
 	return a.manager.GetCertificate(hello)
 }
+
+const suiteECDSA = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
 
 // Fetch fetches the certificates that are not in the cache, one after the other, so that the first clients need not wait for them
 // longer than a handshake may take. What answers the authority must be listening. It tells how it went with each.
@@ -67,7 +78,7 @@ func (a *ACME) Fetch(fetched func(domain string, leaf *x509.Certificate, err err
 		// As a client of today would ask for it.
 		certificate, err := a.manager.GetCertificate(&tls.ClientHelloInfo{
 			ServerName:   domain,
-			CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+			CipherSuites: []uint16{suiteECDSA},
 		})
 		if err != nil {
 			fetched(domain, nil, err)

@@ -3,11 +3,16 @@ package certificate
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/certificate/certtest"
 )
 
 // TestACMERefuses asks for what the authority is not bothered with.
@@ -43,6 +48,49 @@ func TestACMERefuses(t *testing.T) {
 	}
 	if !asked.Load() {
 		t.Error("the authority was not asked for what is configured")
+	}
+}
+
+// TestACMEOneCertificate has clients of all kinds served with the one certificate in the cache, without asking for another.
+func TestACMEOneCertificate(t *testing.T) {
+	authority := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("the authority was asked: %s", r.URL) }))
+	defer authority.Close()
+	root, cache := certtest.NewAuthority(t), t.TempDir()
+	serial := root.Write(t, cache, certtest.Validity{})
+	var file []byte
+	for _, part := range []string{"key.pem", "cert.pem"} {
+		text, err := os.ReadFile(filepath.Join(cache, part))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file = append(file, text...)
+	}
+	if err := os.WriteFile(filepath.Join(cache, "edge.example.com"), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := NewACME(ACMEOptions{Domains: []string{"edge.example.com"}, Cache: cache, Directory: authority.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, client := range map[string]*tls.Config{
+		"any version":  {},
+		"TLS 1.2":      {MaxVersion: tls.VersionTLS12},
+		"TLS 1.3":      {MinVersion: tls.VersionTLS13},
+		"only X25519":  {MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519}},
+		"as QUIC does": {MinVersion: tls.VersionTLS13, NextProtos: []string{"h3"}},
+	} {
+		client.RootCAs, client.ServerName = root.Pool(), "edge.example.com"
+		near, far := net.Pipe()
+		go func() {
+			_ = tls.Server(far, &tls.Config{GetCertificate: a.GetCertificate, NextProtos: []string{"h3", "http/1.1"}}).Handshake()
+		}()
+		conn := tls.Client(near, client)
+		if err := conn.Handshake(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := conn.ConnectionState().PeerCertificates[0].SerialNumber; got.Cmp(serial) != 0 {
+			t.Errorf("%s: got certificate %x, want %x", name, got, serial)
+		}
+		_ = near.Close()
 	}
 }
 
