@@ -31,6 +31,9 @@ type Options struct {
 	// MaxRequests bounds the requests of one peer that have not got their final response;
 	// more are answered with 429. Default 1,024.
 	MaxRequests int
+	// MaxRequestBytes bounds the bytes of the messages that these requests came in; more are answered with 429, unless
+	// no other is in progress. Default 1 MiB.
+	MaxRequestBytes int
 	// MaxTransactions bounds the requests that one peer has yet to answer; more end with
 	// a local 503. Default 16,384.
 	MaxTransactions int
@@ -50,7 +53,7 @@ type Options struct {
 	TrustSender bool
 }
 
-type limits struct{ requests, transactions, held, badMessages int }
+type limits struct{ requests, requestBytes, transactions, held, badMessages int }
 
 func limit(n, standard int) int {
 	switch {
@@ -98,6 +101,7 @@ func New(o Options) *App {
 	a := &App{
 		limits: limits{
 			requests:     limit(o.MaxRequests, 1024),
+			requestBytes: limit(o.MaxRequestBytes, 1<<20),
 			transactions: limit(o.MaxTransactions, 16384),
 			held:         limit(o.MaxHeld, 256<<10),
 			badMessages:  limit(o.MaxBadMessages, 16),

@@ -43,7 +43,7 @@ func (l *Link) Receive(loop *Loop, msg []byte) Flow {
 		}
 	}
 	if m.status != 0 {
-		return l.receiveResponse(loop, &m)
+		return l.receiveResponse(loop, &m, len(msg))
 	}
 	return l.receiveRequest(loop, &m, len(msg))
 }
@@ -88,7 +88,7 @@ func (l *Link) receiveBad(loop *Loop, err error, size int) Flow {
 	})
 }
 
-func (l *Link) receiveResponse(loop *Loop, m *message) Flow {
+func (l *Link) receiveResponse(loop *Loop, m *message, size int) Flow {
 	p := l.Peer()
 	p.mu.Lock()
 	if p.link != l {
@@ -108,7 +108,7 @@ func (l *Link) receiveResponse(loop *Loop, m *message) Flow {
 		}
 		return Continue
 	}
-	if !t.add(&Response{peer: p, status: m.status, reason: m.reason, id: m.id, data: m.data}) {
+	if !t.add(&Response{peer: p, status: m.status, reason: m.reason, id: m.id, data: m.data, size: int32(size)}) {
 		return Continue
 	}
 	// Whoever waits for the response has it now. The listeners learn of it in the order in
@@ -129,9 +129,9 @@ func (l *Link) receiveRequest(loop *Loop, m *message, size int) Flow {
 		p.mu.Unlock()
 		return Continue
 	}
-	if p.inProgress >= p.app.limits.requests {
+	if reason := p.overloaded(size); reason != "" {
 		p.mu.Unlock()
-		_ = p.reply(429, "too many requests in progress", m.id, "", nil)
+		_ = p.reply(429, reason, m.id, "", nil)
 		p.app.observed("", 429, clock())
 		return Continue
 	}
@@ -174,6 +174,17 @@ func (l *Link) receiveRequest(loop *Loop, m *message, size int) Flow {
 		req.loop, req.loopTurn = loop, turn
 		p.serve(req)
 	})
+}
+
+// overloaded tells why another request of so many bytes may not begin, "" if it may. p.mu is held.
+func (p *Peer) overloaded(size int) string {
+	switch max := &p.app.limits; {
+	case int(p.inProgress) >= max.requests:
+		return "too many requests in progress"
+	case p.inProgress > 0 && int(p.underWay)+size > max.requestBytes:
+		return "too many bytes in progress"
+	}
+	return ""
 }
 
 // Closed tells that the connection has ended, with the code and reason that the other

@@ -212,6 +212,30 @@ func TestLinkRequestLimit(t *testing.T) {
 	c.want(t)
 }
 
+func TestLinkRequestBytes(t *testing.T) {
+	app := New(Options{MaxRequestBytes: 1000})
+	var waiting []*Request
+	app.Use("/", func(req *Request, _ Next) error {
+		waiting = append(waiting, req)
+		return nil
+	})
+	c := dial(t, app, "alice", "1")
+	data := strconv.Quote(strings.Repeat("x", 2000))
+	c.receive(ask("/", "1", data)) // larger than the limit, and alone
+	c.receive(ask("/", "2", ""))
+	c.want(t, answer(429, "too many bytes in progress", "2"))
+	for _, req := range waiting {
+		if err := req.Reply(200, "ok"); err != nil {
+			t.Error(err)
+		}
+	}
+	c.take()
+	c.receive(ask("/", "3", data[:500]+`"`))
+	c.receive(ask("/", "4", `{"unknown fields count":"`+data[1:300]+`"}`))
+	c.receive(ask("/", "5", data[:500]+`"`))
+	c.want(t, answer(429, "too many bytes in progress", "5"))
+}
+
 func TestLinkLimits(t *testing.T) {
 	count := func(o Options) (n int) {
 		app := New(o)

@@ -117,7 +117,7 @@ func (a *App) Backlog() Backlog {
 	var b Backlog
 	a.Peers("", "", func(p *Peer) {
 		p.mu.Lock()
-		b.Requests += p.inProgress
+		b.Requests += int(p.inProgress)
 		b.Transactions += len(p.pending)
 		if p.absence != nil {
 			b.Held += p.absence.heldSize

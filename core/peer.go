@@ -35,7 +35,8 @@ type Peer struct {
 	telling    bool
 	gone       bool
 	queueSize  int32      // bytes of the queue's messages
-	inProgress int        // requests without a final response
+	inProgress int32      // requests without a final response
+	underWay   int32      // bytes of their messages
 	queue      []*Request // requests that wait to be handled
 	requests   *Request   // the newest in progress
 	drain      *drain     // nil unless the peer is being drained

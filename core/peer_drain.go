@@ -78,6 +78,7 @@ func (p *Peer) refuseRest() {
 // begin enters a request into those in progress. p.mu is held.
 func (p *Peer) begin(req *Request) {
 	p.inProgress++
+	p.underWay += req.size
 	req.older = p.requests
 	if p.requests != nil {
 		p.requests.newer = req
@@ -88,6 +89,7 @@ func (p *Peer) begin(req *Request) {
 // finished takes a request out of those in progress. p.mu is held.
 func (p *Peer) finished(req *Request) {
 	p.inProgress--
+	p.underWay -= req.size
 	if req.newer == nil {
 		p.requests = req.older
 	} else {

@@ -207,7 +207,7 @@ func TestInProgress(t *testing.T) {
 					t.Error("a request that has ended is in progress")
 				}
 			}
-			if n != 2-left || p.inProgress != n {
+			if n != 2-left || int(p.inProgress) != n {
 				t.Errorf("%v: %d requests in progress, counted %d", order, n, p.inProgress)
 			}
 		}

@@ -15,6 +15,7 @@ type Response struct {
 	id     string // JSON text
 	data   JSON
 	local  bool
+	size   int32 // bytes of the message that it came in
 }
 
 // Status returns the status code, 100 to 699.

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -28,6 +29,8 @@ type Transaction struct {
 	mu        sync.Mutex
 	timer     *time.Timer
 	responses []*Response // in order, as far as listeners may still want them
+	size      int         // bytes of the messages that they came in
+	relayed   bool        // no listener comes later that wants earlier ones
 	first     int         // the number of responses[0]
 	ended     bool
 	listeners []*listener
@@ -40,9 +43,12 @@ type listener struct {
 	next int // the number of the response it gets next
 }
 
-// maxKept bounds the responses that are kept for listeners that are slow or yet to come:
-// a peer can send provisional ones without end.
-const maxKept = 64
+// What is kept of the responses for listeners that are slow or yet to come: a peer can send provisional ones without
+// end. The newest is always kept.
+const (
+	maxKept     = 64
+	maxKeptSize = 16 << 10 // bytes
+)
 
 func newTransaction(p *Peer, req *Request) *Transaction {
 	t := &Transaction{peer: p, req: req, done: make(chan struct{})}
@@ -63,7 +69,7 @@ func (t *Transaction) Peer() *Peer { return t.peer }
 func (t *Transaction) ID() string { return idText(t.id) }
 
 // OnResponse registers a function that is called with every response in order, also
-// with those that have already come, of which the last 64 are kept. One function is called at a
+// with those that have already come, of which the last 64 are kept, or those that came in the last 16 KiB. One function is called at a
 // time, on the goroutine that received the response or, for earlier ones, on this one.
 func (t *Transaction) OnResponse(fn func(*Response)) *Transaction {
 	t.mu.Lock()
@@ -140,11 +146,11 @@ func (t *Transaction) add(res *Response) bool {
 	if t.ended {
 		return false
 	}
-	if len(t.responses) == maxKept {
-		t.responses = t.responses[:copy(t.responses, t.responses[1:])]
-		t.first++
-	}
 	t.responses = append(t.responses, res)
+	t.size += int(res.size)
+	for len(t.responses) > maxKept || len(t.responses) > 1 && t.size > maxKeptSize {
+		t.forget(1)
+	}
 	if !res.IsProvisional() {
 		t.ended = true
 		if t.timer != nil {
@@ -158,6 +164,15 @@ func (t *Transaction) add(res *Response) bool {
 	due := t.due
 	t.due = true
 	return !due
+}
+
+// forget drops the n oldest responses. t.mu is held.
+func (t *Transaction) forget(n int) {
+	for _, res := range t.responses[:n] {
+		t.size -= int(res.size)
+	}
+	t.responses = slices.Delete(t.responses, 0, n)
+	t.first += n
 }
 
 func (t *Transaction) tell() {
@@ -188,6 +203,9 @@ func (t *Transaction) call() {
 			t.notify(l.fn, res)
 		}
 	}
+	if t.relayed && !t.ended {
+		t.forget(len(t.responses))
+	}
 }
 
 func (t *Transaction) notify(fn func(*Response), res *Response) {
@@ -197,9 +215,13 @@ func (t *Transaction) notify(fn func(*Response), res *Response) {
 }
 
 // Forward sends a peer's request on to another peer and answers it with every
-// response that comes back, the local ones included.
+// response that comes back, the local ones included. Of the provisional ones none is kept for listeners that are yet to come.
 func Forward(req *Request, to *Peer) *Transaction {
-	return to.Send(req).OnResponse(func(res *Response) {
+	t := to.Send(req)
+	t.mu.Lock()
+	t.relayed = true
+	t.mu.Unlock()
+	return t.OnResponse(func(res *Response) {
 		// The asker may be gone or slow: then nobody waits for this response.
 		_ = req.respond(res.status, res.reason, res.data)
 	})

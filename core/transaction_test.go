@@ -329,6 +329,41 @@ func TestTransactionFlood(t *testing.T) {
 	})
 }
 
+// TestTransactionKept has a peer send provisional responses that are large, or seem small.
+func TestTransactionKept(t *testing.T) {
+	app := New(Options{})
+	asker, c := dial(t, app, "bob", "1"), dial(t, app, "alice", "1")
+	var forwarded *Transaction
+	app.Use("/", func(req *Request, _ Next) error {
+		forwarded = Forward(req, c.peer())
+		return nil
+	})
+	large := strings.Repeat("x", 10_000)
+	for name, format := range map[string]string{
+		"data":          `{"status":100,"reason":"","id":%q,"data":%q}`,
+		"unknown field": `{"status":100,"reason":"","id":%q,"more":%q}`,
+	} {
+		tr := c.peer().Send(NewRequest("message", "/", nil))
+		asker.receive(ask("/", name, ""))
+		for i := range 100 {
+			c.receive(fmt.Sprintf(format, tr.ID(), large))
+			c.receive(fmt.Sprintf(format, forwarded.ID(), large))
+			asker.take()
+			if n := len(tr.responses); i > 0 && n != 1 {
+				t.Fatalf("%s: %d responses are kept, want the newest", name, n)
+			}
+			if n := len(forwarded.responses); n != 0 || forwarded.size != 0 {
+				t.Fatalf("%s: %d responses of %d bytes are kept that were passed on", name, n, forwarded.size)
+			}
+		}
+		c.receive(answer(200, "end", forwarded.ID()))
+		if res := forwarded.Final(); res == nil || res.Reason() != "end" {
+			t.Errorf("%s: the final response is %v", name, res)
+		}
+		c.receive(answer(200, "end", tr.ID()))
+	}
+}
+
 // TestTransactionListeners: they are called one at a time, each with all responses in order, whoever else fails.
 func TestTransactionListeners(t *testing.T) {
 	app := New(Options{})

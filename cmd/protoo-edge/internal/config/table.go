@@ -129,6 +129,8 @@ How long a client may take to answer a request.`},
 How long it may take to answer a request with the method session: somebody has to pick up.`},
 		{Key: "peers.max_requests", value: limit(&c.Core.MaxRequests, 1024, -1), Doc: `
 How many requests of one client may be without their final response. More are answered with 429.`},
+		{Key: "peers.max_request_bytes", value: size(&c.Core.MaxRequestBytes, mebibyte, 1, 1<<30), Doc: `
+How much these requests may have together. More are answered with 429.`},
 		{Key: "peers.max_transactions", value: limit(&c.Core.MaxTransactions, 16384, -1), Doc: `
 How many requests one client may have yet to answer. More end with 503.`},
 		{Key: "peers.max_held", value: size(&c.Core.MaxHeld, 256<<10, 1, 1<<30), Doc: `
