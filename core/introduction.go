@@ -39,19 +39,18 @@ type guest struct {
 	reason string // guarded by the peer's lock, as the others are
 }
 
-func (g *guest) ended() {
-	if g.in.Ended != nil {
-		g.in.Ended()
+func (in *Introduction) ended() {
+	if in.Ended != nil {
+		in.Ended()
 	}
 }
 
 // invite gives a connection to a peer without a name.
 func (a *App) invite(l *Link, in *Introduction) error {
-	g := &guest{in: in}
 	if a.isClosed() {
-		g.ended()
 		return ErrClosed
 	}
+	g := &guest{in: in}
 	p := &Peer{app: a, link: l, number: l.number, guest: g, serving: true}
 	l.peer.Store(p)
 	p.mu.Lock()

@@ -201,7 +201,7 @@ func (p *Peer) arrives() {
 // departs announces that the peer has gone, and makes room for another with its identity.
 func (p *Peer) departs() {
 	if p.guest != nil {
-		p.guest.ended()
+		p.guest.in.ended()
 		return
 	}
 	defer p.app.leave(p)

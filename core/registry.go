@@ -70,7 +70,7 @@ func (a *App) Connect(id Identity, c Conn) (*Link, error) {
 		err = a.connect(id, l, nil)
 	}
 	if err != nil {
-		closed(id.Meter)
+		id.Abandon()
 		return nil, err
 	}
 	return l, nil

@@ -68,6 +68,15 @@ type Identity struct {
 	Introduction *Introduction
 }
 
+// Abandon tells the meter and the introduction, if there are any, that the connection has not come about. A transport calls it when
+// it has been given an identity and does not go on to [App.Connect].
+func (id Identity) Abandon() {
+	closed(id.Meter)
+	if id.Introduction != nil {
+		id.Introduction.ended()
+	}
+}
+
 const maxIdentity = 256
 
 func (id Identity) check() error {

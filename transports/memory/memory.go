@@ -60,14 +60,16 @@ func (t *Transport) Dial(ctx context.Context, r core.ConnectRequest) (*Conn, err
 	r.Transport = cmp.Or(r.Transport, "memory")
 	r.RemoteAddr = cmp.Or(r.RemoteAddr, t.newAddr())
 	id, refused := t.app.Admit(t.accept, &r)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
 	if refused != nil {
-		return nil, refused
+		return nil, cmp.Or[error](context.Cause(ctx), refused)
+	}
+	if ctx.Err() != nil {
+		id.Abandon()
+		return nil, context.Cause(ctx)
 	}
 	client, server := newPair(r.RemoteAddr, t.options)
 	if !t.enter(server) {
+		id.Abandon()
 		return nil, errShuttingDown
 	}
 	link, err := t.app.Connect(id, server)
