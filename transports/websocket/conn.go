@@ -141,8 +141,12 @@ func (c *Conn) borrow() {
 }
 
 // Close sends a close frame behind what is queued. The connection ends when the other side
-// has answered it, or after the close timeout.
+// has answered it, or after the close timeout. A code of 0 means none. It fails if the code may not be sent (RFC 6455, section 7.4).
 func (c *Conn) Close(code int, reason string) error {
+	code, err := wire.CloseCode(code)
+	if err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closeWith(code, reason)
@@ -166,12 +170,12 @@ func (c *Conn) close(code int, reason string, linkCode int, linkReason string) {
 	c.state = closing
 	c.borrow()
 	c.out.B = appendClose(c.out.B, code, reason, c.config.client)
+	c.report(linkCode, linkReason) // first: the connection may turn out to be lost
 	c.flush()
 	if c.paused && c.state == closing {
 		c.paused = false
 		c.socket.resume() // or the answer would not be read
 	}
-	c.report(linkCode, linkReason)
 	if c.state == closing {
 		c.expiry = time.AfterFunc(c.config.closeTimeout, c.abort)
 	}

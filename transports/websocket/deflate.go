@@ -248,7 +248,7 @@ var errCompressed = wire.Breach(core.CloseInvalidData, "malformed compressed dat
 func (i *inflater) read(dst []byte, limit int) ([]byte, error) {
 	for {
 		if n := len(dst); n == cap(dst) {
-			dst = slices.Grow(dst, min(max(n, 512), limit+1-n))
+			dst = slices.Grow(dst, min(max(n, 512)-1, limit-n)+1)
 		}
 		n, err := i.flate.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]

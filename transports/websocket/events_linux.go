@@ -152,7 +152,7 @@ func (c *eventSocket) watch() {
 
 func (c *eventSocket) flush() {
 	switch {
-	case c.fd < 0 || c.out == nil && c.backlog() == 0:
+	case c.fd < 0 || c.blocked || c.out == nil && c.backlog() == 0:
 		return
 	case c.secure != nil:
 		if !c.flushSecure() {
@@ -164,7 +164,6 @@ func (c *eventSocket) flush() {
 		}
 		c.out = nil
 	}
-	c.blocked = false
 	c.watch()
 	if c.state == closing {
 		_ = unix.Shutdown(c.fd, unix.SHUT_WR)
@@ -194,9 +193,13 @@ func (c *eventSocket) push(out *wire.Buffer, written *int) bool {
 	return true
 }
 
+// uncork leaves the writing to the end of the poller's round, unless somebody else sends before.
 func (c *eventSocket) uncork() {
-	c.flush()
+	pending := c.out != nil || c.backlog() > 0
 	c.mu.Unlock()
+	if pending {
+		c.poller.flushLater(c)
+	}
 }
 
 // drop makes the poller, which may be reading at this moment, close the socket.
@@ -245,7 +248,11 @@ type poller struct {
 	plain   []byte       // what buf says, decrypted; nil until there is TLS
 	current *eventSocket // whose input is being handled
 	input   []byte
+	unsent  []*eventSocket // whose handlers have sent something that is not written yet
 }
+
+// maxUnsent bounds how many handlers of other connections an answer waits for.
+const maxUnsent = 16
 
 func newPoller(conns *fdTable) (*poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -286,9 +293,29 @@ func (p *poller) woken() bool {
 	return p.ending.Load()
 }
 
+// flushLater has flush write what c has to write.
+func (p *poller) flushLater(c *eventSocket) {
+	if len(p.unsent) == maxUnsent {
+		p.flush()
+	}
+	p.unsent = append(p.unsent, c)
+}
+
+// flush writes what handlers have sent since the last time. One write after the other costs less than each after its handler.
+func (p *poller) flush() {
+	for i, c := range p.unsent {
+		c.mu.Lock()
+		c.flush()
+		c.mu.Unlock()
+		p.unsent[i] = nil
+	}
+	p.unsent = p.unsent[:0]
+}
+
 func (p *poller) run() {
 	if p.current != nil {
 		p.current.Conn.uncork() // the detached goroutine has left it corked
+		p.flush()               // its answers, and those of others, have waited long enough
 		if !p.consume() {
 			return
 		}
@@ -309,6 +336,7 @@ func (p *poller) run() {
 				return
 			}
 		}
+		p.flush()
 		p.n, p.next = p.await(), 0
 	}
 }
@@ -364,6 +392,7 @@ func (p *poller) handle(c *eventSocket, events uint32) bool {
 // wants to go on.
 func (p *poller) writable(c *eventSocket) bool {
 	c.mu.Lock()
+	c.blocked = false
 	c.flush()
 	c.recall = false
 	c.watch()
@@ -411,13 +440,16 @@ func (p *poller) consume() bool {
 	return true
 }
 
-// free closes the socket of a connection that has ended.
+// free closes the socket of a connection that has ended: its last answers may be unsent.
 func (p *poller) free(c *eventSocket) {
 	c.mu.Lock()
+	c.flush()
 	fd := c.fd
-	c.fd = -1 // closing it is enough
+	c.fd = -1
 	c.end()
 	p.conns.set(fd, nil)
+	// Closing it would be enough, but for a process that is being started and has a copy until it runs its program.
+	_ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil)
 	_ = unix.Close(fd)
 	c.mu.Unlock()
 	c.gone()

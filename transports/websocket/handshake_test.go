@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +40,7 @@ func TestRefusedHandshake(t *testing.T) {
 		{"no upgrade", without("Upgrade"), 426, "this is a WebSocket endpoint"},
 		{"other upgrade", with("Upgrade", "h2c"), 426, "this is a WebSocket endpoint"},
 		{"POST", strings.Replace(valid, "GET", "POST", 1), 405, "a WebSocket handshake is a GET"},
+		{"empty host", with("Host", ""), 400, "Invalid Host"},
 		{"no connection", without("Connection"), 400, "Invalid Connection"},
 		{"other connection", with("Connection", "keep-alive"), 400, "Invalid Connection"},
 		{"no version", without("Sec-WebSocket-Version"), 426, "Invalid Sec-WebSocket-Version"},
@@ -84,14 +87,60 @@ func TestRefusedHandshake(t *testing.T) {
 				if allow := res.Header.Get("Allow"); allow != http.MethodGet {
 					t.Errorf("got Allow %q", allow)
 				}
-			default:
-				if _, err := c.r.ReadByte(); err != io.EOF {
-					t.Errorf("the connection was not closed: error %v", err)
-				}
+			}
+			if _, err := c.r.ReadByte(); err != io.EOF {
+				t.Errorf("the connection was not closed: error %v", err)
 			}
 		})
 	}
 }
+
+// TestUnreadHandshake has a client that does not read the answer to its handshake. The connection ends all the same.
+func TestUnreadHandshake(t *testing.T) {
+	app := echo()
+	handler := websocket.New(app, byQuery, websocket.Options{CloseTimeout: 50 * time.Millisecond})
+	near, far := net.Pipe()
+	defer near.Close()
+	l := &oneConn{conn: far, end: make(chan struct{})}
+	h := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(l) }()
+	if _, err := near.Write(handshake("/?username=unread&uuid=1")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the connection", func() bool { n, _, _ := handler.Inside(); return n == 1 })
+	eventually(t, "the end of the connection", func() bool { n, _, _ := handler.Inside(); return n == 0 })
+	if app.Peer("unread", "1") != nil {
+		t.Error("the peer is still online")
+	}
+	_ = h.Close()
+	<-served
+	if err := handler.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// oneConn is a listener with one connection.
+type oneConn struct {
+	conn net.Conn
+	once sync.Once
+	end  chan struct{}
+}
+
+func (l *oneConn) Accept() (conn net.Conn, err error) {
+	if conn, l.conn = l.conn, nil; conn != nil {
+		return conn, nil
+	}
+	<-l.end
+	return nil, net.ErrClosed
+}
+
+func (l *oneConn) Close() error {
+	l.once.Do(func() { close(l.end) })
+	return nil
+}
+
+func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
 func TestHandshake(t *testing.T) {
 	s := start(t, paths[0], echo(), byQuery)
@@ -99,6 +148,10 @@ func TestHandshake(t *testing.T) {
 		{},
 		{"Upgrade: websocket", "Upgrade: WebSocket"},
 		{"Connection: Upgrade", "Connection: keep-alive, upgrade"},
+		{"Connection: Upgrade", "Connection: keep-alive\r\nConnection: Upgrade"},
+		{"Connection: Upgrade", "Connection: (, upgrade"},
+		{"Upgrade: websocket", "Upgrade: h2c, websocket"},
+		{"Sec-WebSocket-Protocol: protoo", "Sec-WebSocket-Protocol: (, protoo"},
 		{"Sec-WebSocket-Protocol: protoo", "Sec-WebSocket-Protocol: chat, protoo"},
 		{"Sec-WebSocket-Protocol: protoo", "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: protoo"},
 		{"HTTP/1.1\r\n", "HTTP/1.1\r\nOrigin: http://example.com\r\n"},

@@ -320,6 +320,32 @@ func TestCloseUnderLoad(t *testing.T) {
 	}
 }
 
+// TestCloseAndReset has clients say why they go and not wait for an answer. The code is theirs all the same.
+func TestCloseAndReset(t *testing.T) {
+	for _, p := range paths {
+		t.Run(p.name, func(t *testing.T) {
+			app, codes := echo(), make(chan int, 1)
+			app.OnDisconnect(func(_ *core.Peer, code int, _ string) { codes <- code })
+			s := start(t, p, app, byQuery)
+			for _, tt := range []struct {
+				last []byte
+				code int
+			}{{closing(4001, "bye"), 4001}, {masked(final|3, nil), core.CloseProtocolError}} {
+				for range 20 {
+					c := s.join(t)
+					if err := c.write(tt.last); err != nil {
+						t.Fatal(err)
+					}
+					c.reset()
+					if code := <-codes; code != tt.code {
+						t.Fatalf("the connection has ended with %d, want %d", code, tt.code)
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestReset has clients vanish at every step of a conversation, without a word. Nothing of them may stay.
 func TestReset(t *testing.T) {
 	late := make(chan struct{}) // never closed

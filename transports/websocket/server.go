@@ -23,7 +23,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -158,6 +157,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := s.newConn(r)
 	if c == nil {
+		id.Abandon()
 		s.refuse(w, r, shuttingDown)
 		return
 	}
@@ -206,7 +206,10 @@ func (s *Server) newConn(r *http.Request) *Conn {
 
 // upgrade ends the handshake. early is what the client has sent behind it.
 func (s *Server) upgrade(c *Conn, w http.ResponseWriter, r *http.Request) (conn net.Conn, early []byte, err error) {
-	upgrader := ws.HTTPUpgrader{Protocol: func(name string) bool { return name == Subprotocol }}
+	upgrader := ws.HTTPUpgrader{
+		Protocol: func(name string) bool { return name == Subprotocol },
+		Timeout:  s.plain.closeTimeout, // a client may have filled its socket before
+	}
 	if o := s.options.Compression; o != nil {
 		compression, answer := o.choose(r.Header["Sec-Websocket-Extensions"])
 		if compression != nil {
@@ -216,7 +219,7 @@ func (s *Server) upgrade(c *Conn, w http.ResponseWriter, r *http.Request) (conn 
 		c.dec.deflate = compression
 		c.mu.Unlock()
 	}
-	conn, rw, _, err := upgrader.Upgrade(r, w)
+	conn, rw, _, err := upgrader.Upgrade(checked(r), w)
 	if err != nil {
 		if conn != nil {
 			_ = conn.Close()
@@ -228,6 +231,20 @@ func (s *Server) upgrade(c *Conn, w http.ResponseWriter, r *http.Request) (conn 
 		early = append([]byte(nil), early...)
 	}
 	return conn, early, nil
+}
+
+// checked is what check has found in a handshake, each thing once: the peer is online by now, so that nobody may find fault with it any more.
+func checked(r *http.Request) *http.Request {
+	return &http.Request{
+		Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Host: r.Host,
+		Header: http.Header{
+			"Connection":             {"Upgrade"},
+			"Upgrade":                {"websocket"},
+			"Sec-Websocket-Version":  {"13"},
+			"Sec-Websocket-Protocol": {Subprotocol},
+			"Sec-Websocket-Key":      r.Header["Sec-Websocket-Key"],
+		},
+	}
 }
 
 // adopt lets events serve a connection, and reports false when goroutines have to.
@@ -257,13 +274,15 @@ func (s *Server) check(r *http.Request) *core.StatusError {
 		return &core.StatusError{Status: http.StatusMethodNotAllowed, Reason: "a WebSocket handshake is a GET"}
 	case !r.ProtoAtLeast(1, 1):
 		return &core.StatusError{Status: http.StatusHTTPVersionNotSupported, Reason: "Invalid HTTP version"}
-	case !hasToken(r.Header.Get("Connection"), "upgrade"):
+	case r.Host == "":
+		return &core.StatusError{Status: http.StatusBadRequest, Reason: "Invalid Host"}
+	case !hasToken(r.Header["Connection"], isUpgrade):
 		return &core.StatusError{Status: http.StatusBadRequest, Reason: "Invalid Connection"}
 	case r.Header.Get("Sec-Websocket-Version") != "13":
 		return &core.StatusError{Status: http.StatusUpgradeRequired, Reason: "Invalid Sec-WebSocket-Version"}
 	case !validKey(r.Header.Get("Sec-Websocket-Key")):
 		return &core.StatusError{Status: http.StatusBadRequest, Reason: "Invalid Sec-WebSocket-Key"}
-	case !slices.ContainsFunc(r.Header["Sec-Websocket-Protocol"], offersSubprotocol):
+	case !hasToken(r.Header["Sec-Websocket-Protocol"], isSubprotocol):
 		return &core.StatusError{Status: http.StatusForbidden, Reason: "Invalid Sec-WebSocket-Protocol"}
 	case !admission.Origins(s.options.Origins).Allow(r.Header.Get("Origin"), r.Host):
 		return &core.StatusError{Status: http.StatusForbidden, Reason: "Invalid Origin"}
@@ -275,16 +294,6 @@ func (s *Server) check(r *http.Request) *core.StatusError {
 func validKey(key string) bool {
 	b, err := base64.StdEncoding.DecodeString(key)
 	return err == nil && len(b) == 16 && len(key) == 24
-}
-
-// offersSubprotocol looks for the subprotocol, in which case matters.
-func offersSubprotocol(field string) bool {
-	for name := range strings.SplitSeq(field, ",") {
-		if strings.Trim(name, " \t") == Subprotocol {
-			return true
-		}
-	}
-	return false
 }
 
 // admit asks accept about a handshake. The refusal's status is an HTTP status.
@@ -315,15 +324,14 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.StatusEr
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Connection", "close") // or it would keep its socket until an idle timeout, if there is one
 	switch e.Status {
 	case http.StatusUpgradeRequired:
-		h.Set("Connection", "Upgrade")
+		h.Add("Connection", "Upgrade") // a line of its own, or net/http would not see the other
 		h.Set("Upgrade", "websocket")
 		h.Set("Sec-WebSocket-Version", "13")
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", http.MethodGet)
-	default:
-		h.Set("Connection", "close") // or it would keep its socket until an idle timeout, if there is one
 	}
 	w.WriteHeader(e.Status)
 	fmt.Fprintln(w, e.Reason)
@@ -336,15 +344,21 @@ func (s *Server) refused(r *http.Request, status int) {
 	}
 }
 
-func isHandshake(r *http.Request) bool {
-	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
-}
+func isHandshake(r *http.Request) bool { return hasToken(r.Header["Upgrade"], isWebSocket) }
 
-// hasToken looks for a token in a comma-separated header field.
-func hasToken(field, token string) bool {
-	for t := range strings.SplitSeq(field, ",") {
-		if strings.EqualFold(strings.Trim(t, " \t"), token) {
-			return true
+func isWebSocket(token string) bool { return strings.EqualFold(token, "websocket") }
+
+func isUpgrade(token string) bool { return strings.EqualFold(token, "upgrade") }
+
+func isSubprotocol(token string) bool { return token == Subprotocol }
+
+// hasToken looks for a token in a header field, which may be a list, and stand in several lines (RFC 9110, section 5.3).
+func hasToken(lines []string, is func(token string) bool) bool {
+	for _, line := range lines {
+		for token := range strings.SplitSeq(line, ",") {
+			if is(strings.Trim(token, " \t")) {
+				return true
+			}
 		}
 	}
 	return false

@@ -153,6 +153,36 @@ func TestGoodbye(t *testing.T) {
 	}
 }
 
+// TestGoodbyeAtOnce has a client ask something and end TLS in one piece. It gets its answer before the end.
+func TestGoodbyeAtOnce(t *testing.T) {
+	for _, p := range securePaths() {
+		t.Run(p.name, func(t *testing.T) {
+			s := start(t, p, echo(), byQuery)
+			wire := &shaped{}
+			c := s.dialTLS(t, s.clientConfig(), func(conn net.Conn) net.Conn { wire.Conn = conn; return wire })
+			if err := c.write(handshake("/?username=goodbye&uuid=1")); err != nil {
+				t.Fatal(err)
+			}
+			c.switched(t)
+			var waiting []byte
+			wire.shape = func(b []byte) [][]byte { waiting = append(waiting, b...); return nil }
+			if err := c.write(text(echoRequest("last"))); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Conn.(*tls.Conn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			_ = wire.SetWriteDeadline(time.Time{}) // CloseWrite has set one that is over
+			if _, err := wire.Conn.Write(waiting); err != nil {
+				t.Fatal(err)
+			}
+			if answer, err := c.message(); err != nil || !strings.Contains(string(answer), "last") {
+				t.Errorf("got %q, error %v", answer, err)
+			}
+		})
+	}
+}
+
 // TestForgedRecord has a client send what it has not encrypted. It gets an alert, and the end.
 func TestForgedRecord(t *testing.T) {
 	for _, p := range securePaths() {

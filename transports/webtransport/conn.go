@@ -160,8 +160,12 @@ func (c *Conn) borrow() {
 }
 
 // Close sends a close frame behind what is queued, and then ends our direction of the stream. The connection ends when
-// the other side has answered, or after the close timeout.
+// the other side has answered, or after the close timeout. A code of 0 means none. It fails if the code may not be sent.
 func (c *Conn) Close(code int, reason string) error {
+	code, err := wire.CloseCode(code)
+	if err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closeWith(code, reason)
@@ -186,8 +190,8 @@ func (c *Conn) close(code int, reason string) {
 	c.code, c.reason = code, reason
 	c.borrow()
 	c.out.B = appendClose(c.out.B, code, reason)
+	c.report(code, reason) // first: the connection may turn out to be lost
 	c.flush()
-	c.report(code, reason)
 }
 
 // report tells the link, once, that the connection has ended. The link must not be called with

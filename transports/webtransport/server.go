@@ -187,6 +187,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := s.newConn(r, from)
 	if c == nil {
+		id.Abandon()
 		s.refuse(w, r, shuttingDown)
 		return
 	}

@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -54,11 +55,24 @@ func ParseClose(payload []byte) (code int, reason string, err error) {
 	return code, string(payload[2:]), nil
 }
 
-// ClosePayload makes the payload of a close frame in memory of the caller's. A reason that is too long is cut.
+// CloseCode returns the code for a close frame that a caller asks for: 0 stands for a frame without a code. It fails if the code may not be sent.
+func CloseCode(code int) (int, error) {
+	code = cmp.Or(code, core.CloseNoStatus)
+	if code != core.CloseNoStatus && !core.ValidCloseCode(code) {
+		return 0, fmt.Errorf("close code %d may not be sent", code)
+	}
+	return code, nil
+}
+
+// ClosePayload makes the payload of a close frame in memory of the caller's. A reason that is too long is cut, between characters.
 func ClosePayload(memory *[MaxControl]byte, code int, reason string) []byte {
 	if code == core.CloseNoStatus {
 		return nil
 	}
 	binary.BigEndian.PutUint16(memory[:], uint16(code))
-	return memory[:2+copy(memory[2:], reason)]
+	n := copy(memory[2:], reason)
+	for n > 0 && n < len(reason) && !utf8.RuneStart(reason[n]) {
+		n--
+	}
+	return memory[:2+n]
 }

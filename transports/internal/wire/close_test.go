@@ -51,6 +51,30 @@ func TestClosePayloadFits(t *testing.T) {
 	}
 }
 
+func TestClosePayloadCutsBetweenCharacters(t *testing.T) {
+	for _, prefix := range []string{"", "a", "ab", "abc"} {
+		var memory [MaxControl]byte
+		reason := prefix + strings.Repeat("日", 100)
+		_, got, err := ParseClose(ClosePayload(&memory, core.CloseNormal, reason))
+		if err != nil || !strings.HasPrefix(reason, got) || len(got) < MaxControl-2-2 {
+			t.Errorf("got %q, error %v", got, err)
+		}
+	}
+}
+
+func TestCloseCode(t *testing.T) {
+	for asked, want := range map[int]int{0: core.CloseNoStatus, core.CloseNoStatus: core.CloseNoStatus, 1000: 1000, 4999: 4999} {
+		if got, err := CloseCode(asked); got != want || err != nil {
+			t.Errorf("%d: got %d, error %v", asked, got, err)
+		}
+	}
+	for _, code := range []int{-1, 999, core.CloseAbnormal, 1015, 5000, 65536 + 1000} {
+		if _, err := CloseCode(code); err == nil {
+			t.Errorf("%d may be sent", code)
+		}
+	}
+}
+
 func TestCloseOfAnother(t *testing.T) {
 	if code, reason := CloseOf(errors.New("secret")); code != core.CloseInternalError || reason != "internal error" {
 		t.Errorf("got %d %q", code, reason)
