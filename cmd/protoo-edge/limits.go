@@ -31,10 +31,11 @@ func warnOfDescriptors(cfg *config.Config, log *slog.Logger) {
 	if cfg.Env != config.Production {
 		return
 	}
-	most := cfg.Limits.Connections
-	if _, limit := health.CountDescriptors(); limit > 0 && (most == 0 || uint64(most) >= limit) {
-		log.Warn("limits.connections is not below what this process may have of file descriptors: beyond that, clients wait instead of being refused",
-			"connections", most, "descriptors", limit)
+	l := &cfg.Limits
+	boundless := l.Connections == 0 || l.HTTPConnections == 0
+	if _, limit := health.CountDescriptors(); limit > 0 && (boundless || uint64(l.Connections+l.HTTPConnections) >= limit) {
+		log.Warn("limits.connections and limits.http_connections are not below what this process may have of file descriptors: beyond that, clients wait instead of being refused",
+			"connections", l.Connections, "http_connections", l.HTTPConnections, "descriptors", limit)
 	}
 }
 
@@ -64,6 +65,11 @@ func (b *bounds) public(key string, l net.Listener) net.Listener {
 	return b.proxies.Listener(l)
 }
 
+// connState counts the connections of the http.Server for clients.
+func (b *bounds) connState() func(net.Conn, http.ConnState) {
+	return b.limits.ConnState(b.proxies.Trusts)
+}
+
 // behindProxies makes a handler that is not served over QUIC learn the clients' addresses from proxies.
 func (b *bounds) behindProxies(next http.Handler) http.Handler { return b.proxies.Handler(next) }
 
@@ -79,6 +85,7 @@ func (b *bounds) set(cfg *config.Config) {
 func (b *bounds) figures(batch *metrics.Batch) {
 	stats := b.limits.Stats()
 	batch.Gauge("protoo_limits_connections", "Connections of all transports that are counted against the limits, handshakes included.", float64(stats.Connections))
+	batch.Gauge("protoo_limits_http_connections", "TCP connections over which nobody is connected yet, those in a handshake included.", float64(stats.HTTP))
 	batch.Gauge("protoo_limits_addresses", "Addresses that those come from, but for exempt ones.", float64(stats.Addresses))
 	for cause, n := range stats.Refused {
 		batch.Counter("protoo_limits_refused_total", "What was refused, or closed, because of a limit.", float64(n), "limit", string(cause))

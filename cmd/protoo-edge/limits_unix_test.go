@@ -22,10 +22,10 @@ func TestWarnOfDescriptors(t *testing.T) {
 	for connections, want := range map[int]bool{0: limit > 0, math.MaxInt32: limit > 0 && limit <= math.MaxInt32, 1: false} {
 		for _, env := range []string{"development", config.Production} {
 			cfg := config.New()
-			cfg.Env, cfg.Limits.Connections = env, connections
+			cfg.Env, cfg.Limits.Connections, cfg.Limits.HTTPConnections = env, connections, 1
 			var log lockedBuffer
 			newBounds(core.New(core.Options{}), cfg, slog.New(slog.NewTextHandler(&log, nil)))
-			if got := strings.Contains(log.String(), "limits.connections is not below"); got != (want && env == config.Production) {
+			if got := strings.Contains(log.String(), "limits.http_connections are not below"); got != (want && env == config.Production) {
 				t.Errorf("%d connections in %s: the log has %q", connections, env, log.String())
 			}
 		}

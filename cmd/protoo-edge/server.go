@@ -133,6 +133,7 @@ func (s *server) serveClients(accept core.Accept) {
 		handler = authority.Handler(handler)
 	}
 	s.http = newHTTP(s.cfg, s.bounds.behindProxies(handler), s.log)
+	s.http.ConnState = s.bounds.connState()
 	if s.source != nil {
 		s.certificates = &certificates{Source: s.source}
 		s.http.TLSConfig = newTLS(s.cfg, s.certificates)

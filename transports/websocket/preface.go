@@ -16,7 +16,7 @@ type Preface func(conn net.Conn) (client net.Addr, rest []byte, err error)
 //
 // The preface is read when the connection is read from, or asked for its RemoteAddr, for the first time. http.Server does both on
 // a goroutine of the connection's own, so that one who is slow holds up nobody else; hooks that it calls before, such as ConnContext and
-// ConnState, must not ask for the address.
+// ConnState, must not ask for the address. That of the other end, which may be a proxy's, is its NetConn's, below TLS as well.
 func WithPreface(l net.Listener, read Preface) net.Listener { return &prefaceListener{l, read} }
 
 type prefaceListener struct {
@@ -73,6 +73,9 @@ func (c *prefaced) RemoteAddr() net.Addr {
 	}
 	return c.Conn.RemoteAddr()
 }
+
+// NetConn returns the connection below.
+func (c *prefaced) NetConn() net.Conn { return c.Conn }
 
 // CloseWrite shuts the sending side down where the connection below can.
 func (c *prefaced) CloseWrite() error {

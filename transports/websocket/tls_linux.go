@@ -47,6 +47,9 @@ func (c *carrier) below() net.Conn {
 // RemoteAddr returns the client's address.
 func (c *carrier) RemoteAddr() net.Addr { return c.below().RemoteAddr() }
 
+// NetConn returns the TCP connection below.
+func (c *carrier) NetConn() net.Conn { return c.TCPConn }
+
 // unread takes what was read with the preface and is not of it.
 func (c *carrier) unread() []byte {
 	if c.before == nil {

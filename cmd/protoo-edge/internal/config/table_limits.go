@@ -23,6 +23,11 @@ have of file descriptors.`},
 How many there may be from one address. More are refused with 429. Many users may share an address.`},
 		{Key: "limits.connections_per_user", value: limit(&l.ConnectionsPerUser, 100, 0), Live: true, Doc: `
 How many devices of one user may be online. More are refused with 429.`},
+		{Key: "limits.http_connections", value: limit(&l.HTTPConnections, 10_000, 0), Live: true, Doc: `
+How many TCP connections there may be over which nobody is connected yet: in a handshake, or with a page. More are closed at once. Together with
+limits.connections it must be below what the process may have of file descriptors.`},
+		{Key: "limits.http_connections_per_address", value: limit(&l.HTTPConnectionsPerAddress, 256, 0), Live: true, Doc: `
+How many of those there may be from one address. More are closed at once. Those of proxies.trusted count for limits.http_connections only.`},
 		{Key: "limits.handshakes_per_second", value: perSecond(&l.Handshakes.PerSecond, 2000), Live: true, Doc: `
 How many clients may connect in a second. More are refused with 503.`},
 		{Key: "limits.handshakes_burst", value: number(&l.Handshakes.Burst, 10_000, 1, 1_000_000), Live: true, Doc: `

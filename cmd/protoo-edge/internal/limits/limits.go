@@ -6,6 +6,7 @@ package limits
 
 import (
 	"maps"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,9 @@ type Options struct {
 	Connections int
 	// ConnectionsPerAddress bounds those from one address; more are refused with 429.
 	ConnectionsPerAddress int
+	// HTTPConnections bounds the TCP connections over which nobody is connected yet, HTTPConnectionsPerAddress those from one
+	// address; more are closed at once.
+	HTTPConnections, HTTPConnectionsPerAddress int
 	// ConnectionsPerUser bounds the devices of one user that are online; more are refused with 429.
 	ConnectionsPerUser int
 	// Handshakes and HandshakesPerAddress bound the attempts to connect; more are refused with 503 and with 429.
@@ -45,15 +49,17 @@ type Cause string
 
 // The causes.
 const (
-	Connections           Cause = "connections"
-	ConnectionsPerAddress Cause = "connections_per_address"
-	ConnectionsPerUser    Cause = "connections_per_user"
-	Handshakes            Cause = "handshakes_per_second"
-	HandshakesPerAddress  Cause = "handshakes_per_second_per_address"
-	Requests              Cause = "requests_per_second"
-	Bytes                 Cause = "bytes_per_second"
-	Path                  Cause = "path"     // a Rule's
-	Patience              Cause = "patience" // connections that were closed
+	Connections               Cause = "connections"
+	ConnectionsPerAddress     Cause = "connections_per_address"
+	ConnectionsPerUser        Cause = "connections_per_user"
+	HTTPConnections           Cause = "http_connections"
+	HTTPConnectionsPerAddress Cause = "http_connections_per_address"
+	Handshakes                Cause = "handshakes_per_second"
+	HandshakesPerAddress      Cause = "handshakes_per_second_per_address"
+	Requests                  Cause = "requests_per_second"
+	Bytes                     Cause = "bytes_per_second"
+	Path                      Cause = "path"     // a Rule's
+	Patience                  Cause = "patience" // connections that were closed
 )
 
 // CloseTooMany is what a connection is closed with that is beyond ConnectionsPerUser and was not noticed before: 4000 and the HTTP
@@ -74,6 +80,9 @@ type Limits struct {
 	mu     sync.Mutex
 	inside int
 	guests map[netip.Addr]*guest
+
+	http     map[net.Conn]netip.Addr // over which nobody is connected yet; where from, not valid if that does not matter
+	httpFrom map[netip.Addr]int
 }
 
 // guest is an address with connections.
@@ -91,9 +100,12 @@ func New(app *core.App, o Options) *Limits {
 		debts:     newTable[debtor](),
 		refused:   make(map[Cause]*atomic.Uint64),
 		guests:    make(map[netip.Addr]*guest),
+		http:      make(map[net.Conn]netip.Addr),
+		httpFrom:  make(map[netip.Addr]int),
 	}
 	for _, cause := range []Cause{
-		Connections, ConnectionsPerAddress, ConnectionsPerUser, Handshakes, HandshakesPerAddress, Requests, Bytes, Path, Patience,
+		Connections, ConnectionsPerAddress, ConnectionsPerUser, HTTPConnections, HTTPConnectionsPerAddress,
+		Handshakes, HandshakesPerAddress, Requests, Bytes, Path, Patience,
 	} {
 		l.refused[cause] = new(atomic.Uint64)
 	}
@@ -115,13 +127,14 @@ func (l *Limits) Set(o Options) {
 type Stats struct {
 	Connections int              // of all transports, handshakes included
 	Addresses   int              // that they come from
+	HTTP        int              // connections over which nobody is connected yet
 	Refused     map[Cause]uint64 // since the start; each cause is there
 }
 
 // Stats returns the figures. Any goroutine may call it.
 func (l *Limits) Stats() Stats {
 	l.mu.Lock()
-	s := Stats{Connections: l.inside, Addresses: len(l.guests)}
+	s := Stats{Connections: l.inside, Addresses: len(l.guests), HTTP: len(l.http)}
 	l.mu.Unlock()
 	s.Refused = maps.Collect(func(yield func(Cause, uint64) bool) {
 		for cause, n := range l.refused {

@@ -73,6 +73,9 @@ func (p *Proxies) Stats() Stats {
 	return Stats{p.counts.headers.Load(), p.counts.refused.Load(), p.counts.named.Load()}
 }
 
+// Trusts tells whether an address is a trusted proxy's. Any goroutine may call it.
+func (p *Proxies) Trusts(addr netip.Addr) bool { return p.options.Load().trusts(addr) }
+
 func (o *Options) trusts(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	return slices.ContainsFunc(o.Trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
