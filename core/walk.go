@@ -221,8 +221,8 @@ func cause(pending, err error) error {
 	return err
 }
 
-// next is what handlers call. turn tells which of them.
-func (w *walk) next(turn uint32, errs []error) {
+// next returns what runs after a handler that has called next, nil if nothing does. turn tells which handler.
+func (w *walk) next(turn uint32, errs []error) *callee {
 	err := error(nil)
 	if len(errs) == 1 {
 		err = errs[0]
@@ -235,9 +235,9 @@ func (w *walk) next(turn uint32, errs []error) {
 			twice = errors.Join(ErrNextTwice, err)
 		}
 		w.req.peer.app.routeError(twice, w.req)
-		return
+		return nil
 	}
-	w.call(w.resume(err))
+	return w.resume(err)
 }
 
 // call calls a handler, if there is one. Once it has returned, the request may belong to
@@ -250,9 +250,9 @@ func (w *walk) call(c *callee) {
 		return
 	}
 	turn := w.turn.Load()
-	next := func(errs ...error) { w.next(turn, errs) }
+	next := func(errs ...error) { w.call(w.next(turn, errs)) }
 	if err := c.run(w, next); err != nil {
-		w.next(turn, []error{err})
+		w.call(w.next(turn, []error{err}))
 	}
 }
 
@@ -296,7 +296,11 @@ func (c *callee) run(w *walk, next Next) (err error) {
 		return c.timed(w, next)
 	}
 	outer := loop.current.Swap(c)
-	err = c.handle(w, next)
+	if c.onRequest != nil {
+		err = c.onRequest(w.req, next) // most are, and this is a frame less than handle
+	} else {
+		err = c.handle(w, next)
+	}
 	if loop.owned(turn) {
 		loop.current.Store(outer)
 	}
