@@ -308,7 +308,13 @@ func (r *Request) respond(status int, reason string, body JSON) error {
 		return ErrReplied
 	}
 	if r.watcher != nil {
-		body = r.show(status, reason, body)
+		res, kept := r.shown(status, reason, body)
+		r.show(res, 1+len(r.look().watchers))
+		body = res.data
+		if !kept {
+			*res = Response{}
+			responses.Put(res)
+		}
 	}
 	if status < 200 {
 		return r.peer.reply(status, reason, r.id, body, nil)

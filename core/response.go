@@ -91,39 +91,38 @@ func (r *Request) Watch(w *ResponseWatcher) {
 // responses are those that only watchers see, which do not keep them.
 var responses = sync.Pool{New: func() any { return new(Response) }}
 
-// show shows a response to the watchers, of which there are some, and returns its data.
-func (r *Request) show(status int, reason string, body JSON) JSON {
-	more := r.look().watchers
-	kept := r.watcher.keep != nil || slices.ContainsFunc(more, func(w *ResponseWatcher) bool { return w.keep != nil })
-	var res *Response
+// shown returns a response for the watchers, of which there are some, and whether one of them may keep it.
+func (r *Request) shown(status int, reason string, body JSON) (res *Response, kept bool) {
+	kept = r.watcher.keep != nil || slices.ContainsFunc(r.look().watchers, func(w *ResponseWatcher) bool { return w.keep != nil })
 	if kept {
 		res = new(Response)
 	} else {
 		res = responses.Get().(*Response)
 	}
-	*res = Response{peer: r.peer, status: status, reason: reason, id: r.id, data: body}
-	for _, w := range slices.Backward(more) {
-		r.showTo(w, res)
-	}
-	r.showTo(r.watcher, res)
-	body = res.data
-	if !kept {
-		*res = Response{}
-		responses.Put(res)
-	}
-	return body
+	// One by one: a struct that is copied is read while it is on its way to the cache.
+	res.peer, res.status, res.reason, res.id, res.data = r.peer, status, reason, r.id, body
+	return res, kept
 }
 
-// showTo shows a response to a watcher and survives its panic: the peer gets the response all the same.
-func (r *Request) showTo(w *ResponseWatcher, res *Response) {
+// show shows a response to the watchers, the last first, and survives their panics: the peer gets the response all the same. left is how many
+// have yet to see it.
+func (r *Request) show(res *Response, left int) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.peer.app.routeError(&PanicError{v, debug.Stack()}, r)
+			r.show(res, left)
 		}
 	}()
-	if w.keep != nil {
-		w.keep(res)
-		return
+	for left > 0 {
+		left--
+		w := r.watcher
+		if left > 0 {
+			w = r.rare.watchers[left-1]
+		}
+		if w.keep != nil {
+			w.keep(res)
+		} else {
+			w.watch(r, res)
+		}
 	}
-	w.watch(r, res)
 }
