@@ -69,14 +69,11 @@ func validPath(s string) error {
 	if !isPath(s) {
 		return errPath
 	}
-	all := byte(0)
+	odd := byte(0)
 	for i := range len(s) { // once over what is nearly always short and ASCII
-		if s[i] < ' ' {
-			return errPath
-		}
-		all |= s[i]
+		odd |= s[i] | (s[i] - ' ') // below a space, and beyond ASCII, one of the two is large
 	}
-	if all >= utf8.RuneSelf && !utf8.ValidString(s) {
+	if odd >= utf8.RuneSelf && (hasControl(s) || !utf8.ValidString(s)) {
 		return errPath
 	}
 	return nil
