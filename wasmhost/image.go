@@ -35,14 +35,19 @@ func (v *version) keepImage(in *instance) {
 	v.image.Store(i)
 }
 
-// again returns an instance that is as one that has just been made, and has taken over what the engine has of this one, which
-// cannot be used any more. It returns nil if another one has to be made.
-func (in *instance) again() *instance {
-	v := in.version
-	i := v.image.Load()
+// restorable returns the image that an instance can be put back to, nil if another one has to be made.
+func (in *instance) restorable() *image {
+	i := in.version.image.Load()
 	if i == nil || in.memory.Size() != i.size || in.mod.IsClosed() { // a memory cannot become smaller
 		return nil
 	}
+	return i
+}
+
+// restored returns an instance that is as one that has just been made, and has taken over what the engine has of this one, which
+// cannot be used any more.
+func (in *instance) restored(i *image) *instance {
+	v := in.version
 	all, _ := in.memory.Read(0, i.size) // as above
 	clear(all[copy(all, i.memory):])
 	for n, name := range v.state.Globals {

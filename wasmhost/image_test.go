@@ -28,13 +28,14 @@ func wantAgain(t *testing.T, in *instance) bool {
 	if v.image.Load() == nil {
 		t.Fatal("there is no image")
 	}
-	next := in.again()
-	if next == nil {
+	i := in.restorable()
+	if i == nil {
 		if in.memory.Size() == v.image.Load().size {
 			t.Error("the instance is not put back, though it has not grown")
 		}
 		return false
 	}
+	next := in.restored(i)
 	fresh, err := v.instantiate()
 	if err != nil {
 		t.Fatal(err)

@@ -142,13 +142,16 @@ func (p *pool) put(in *instance) {
 
 // renew puts an instance that is as new in the place of one that somebody has, or discards that.
 func (p *pool) renew(in *instance, failed bool) {
-	next := in.again()
+	i := in.restorable()
 	p.mu.Lock()
-	if next == nil || p.closed || failed && !p.restarts.take(p.version.limits.Restarts) {
-		p.mu.Unlock()
+	may := i != nil && !p.closed && (!failed || p.restarts.take(p.version.limits.Restarts))
+	p.mu.Unlock()
+	if !may {
 		p.discard(in, failed)
 		return
 	}
+	next := in.restored(i)
+	p.mu.Lock()
 	in.dead = true
 	all := slices.Clone(*p.all.Load())
 	all[slices.Index(all, in)] = next
