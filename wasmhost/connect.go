@@ -13,17 +13,20 @@ func (m *Module) Accept(behind core.Accept) core.Accept {
 		behind = func(*core.ConnectRequest) (core.Identity, error) { return core.Identity{}, core.Reject(0, "") }
 	}
 	return func(r *core.ConnectRequest) (core.Identity, error) {
-		t := &turn{}
-		v, wanted, err := m.begin(&event{kind: EventConnect, connect: r}, t)
+		v, in, err := m.begin(EventConnect)
 		if v == nil {
 			return core.Identity{}, errUnavailable
 		}
-		if !wanted {
+		if in == nil && err == nil {
 			v.release()
 			return behind(r)
 		}
-		if err == nil {
-			t, err = v.admit(r, t)
+		t := &turn{}
+		if in != nil {
+			in.event.connect = r
+			if err = v.done(in, v.perform(in, t)); err == nil {
+				t, err = v.admit(r, t)
+			}
 		}
 		skip := v.onError == Skip
 		v.release()

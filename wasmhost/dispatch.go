@@ -17,24 +17,30 @@ type turn struct {
 	watcher *watcher // that has room for the carry; nil if it was not needed
 }
 
-// dispatch tells an instance of an event: want, or any if that is nil. Every error is an [*Error].
-func (v *version) dispatch(want *instance, e *event, t *turn) error {
+// take returns an instance for an event of a kind: want, or any if that is nil. The caller completes in.event, and
+// calls perform and done. Every error is an [*Error].
+func (v *version) take(want *instance, e Event) (*instance, error) {
 	m := v.module
 	if !m.breaker.allow() {
 		m.stats.skipped.Add(1)
-		return v.unavailable(e.kind, "it has failed too often")
+		return nil, v.unavailable(e, "it has failed too often")
 	}
 	in, err := v.pool.take(want)
 	if err != nil {
-		return v.untaken(e.kind, err)
+		return nil, v.untaken(e, err)
 	}
-	in.event = *e
-	if err = v.perform(in, t); err == nil {
-		v.put(in)
-		m.breaker.succeeded()
-		return nil
+	in.event.kind = e
+	return in, nil
+}
+
+// done takes back an instance that has performed, with the error if that failed. It returns an [*Error] then.
+func (v *version) done(in *instance, err error) error {
+	if err != nil {
+		return v.failed(in, in.event.kind, err)
 	}
-	return v.failed(in, e.kind, err)
+	v.put(in)
+	v.module.breaker.succeeded()
+	return nil
 }
 
 // failed takes back an instance that has failed at an event.
@@ -52,11 +58,21 @@ func (v *version) failed(in *instance, e Event, err error) *Error {
 
 // perform tells an instance of its event. What the outcome says is valid also after the instance is put back.
 func (v *version) perform(in *instance, t *turn) error {
-	v.module.stats.events[in.event.kind].Add(1)
-	r, err := in.run()
+	stats := &v.module.stats
+	stats.events[in.event.kind].Add(1)
+	in.budget.Total = v.fuel
+	in.left = in.budget.Start()
+	var r uint64
+	size, err := in.writeFrame()
+	if err == nil {
+		// Not by enter: a frame less on the stack.
+		r, err = in.entered(in.gate.CallWithStack(in, in.args(callOn, uint64(in.event.kind), uint64(size))))
+	}
+	in.ended()
+	stats.fuel.Add(uint64(in.budget.Used(in.left)))
 	t.token = in.event.token
 	if err == nil {
-		err = in.read(r, &t.outcome)
+		err = in.read(result(r), &t.outcome)
 	}
 	if err != nil {
 		in.outbox = nil
@@ -108,17 +124,18 @@ func (v *version) untaken(e Event, err error) error {
 	return failure
 }
 
-// begin tells the version that serves of an event that follows from no other. It returns that version, with a hold on it, and
-// whether it wants such events; nil if the module is closed. A version that is closed at this moment has been replaced, and
-// the event goes to its successor.
-func (m *Module) begin(e *event, t *turn) (v *version, wanted bool, err error) {
+// begin finds who is to be told of an event that follows from no other: the version that serves, with a hold on it, and an instance
+// of it as take returns it. There is no instance and no error if such events are not wanted, and no version if the module is closed. A version that is
+// closed at this moment has been replaced, and the event goes to its successor.
+func (m *Module) begin(e Event) (v *version, in *instance, err error) {
 	for {
 		v = m.acquire()
-		if v == nil || !v.plan.events[e.kind] {
-			return v, false, nil
+		if v == nil || !v.plan.events[e] {
+			return v, nil, nil
 		}
-		if err = v.dispatch(nil, e, t); !errors.Is(err, ErrClosed) {
-			return v, true, err
+		in, err = v.take(nil, e)
+		if err == nil || !errors.Is(err, ErrClosed) {
+			return v, in, err
 		}
 		v.release()
 	}
@@ -126,39 +143,56 @@ func (m *Module) begin(e *event, t *turn) (v *version, wanted bool, err error) {
 
 // Handle shows a request to the module and does what that says. It is a [core.Handler].
 func (m *Module) Handle(req *core.Request, next core.Next) error {
-	var t turn
-	v, wanted, err := m.begin(&event{kind: EventRequest, req: req}, &t)
-	switch {
-	case v == nil:
+	v, in, err := m.begin(EventRequest)
+	if v == nil {
 		return errUnavailable
-	case wanted && err == nil:
-		return v.act(&t, req, next)
-	case wanted && v.onError == Fail:
-		v.release()
+	}
+	if in != nil {
+		var t turn
+		in.event.req = req
+		if err = v.done(in, v.perform(in, &t)); err == nil {
+			onward, err := v.act(&t, req, next)
+			if onward {
+				next(t.skips()...) // here, because each frame that is below the handlers that follow takes its time
+				err = v.returned(&t, req)
+			}
+			return err
+		}
+	}
+	fail := err != nil && v.onError == Fail
+	v.release()
+	if fail {
 		return err
 	}
-	v.release()
 	next()
 	return nil
 }
 
-// act does with a request what the module has said, and returns the error that its handler fails with. The
-// caller's hold on the version passes to it. next is nil when the module has called it before.
-func (v *version) act(t *turn, req *core.Request, next core.Next) error {
+// act does with a request what the module has said. It returns the error that its handler fails with, or that the caller is to
+// call next, with skips, and then returned. The caller's hold on the version passes to it. next is nil when the module has called it before.
+func (v *version) act(t *turn, req *core.Request, next core.Next) (onward bool, err error) {
 	if err := t.apply(req); err != nil {
-		return v.reject(t, next, err)
+		return false, v.reject(t, next, err)
 	}
 	switch t.action {
 	case actionNext, actionSkipRoute, actionSkipRouter:
-		return v.pass(t, req, next)
+		if t.watch {
+			v.watch(t, req)
+		}
+		v.flush(t, req)
+		t.told = t.told && next != nil
+		if !t.told {
+			v.release() // the handlers that follow may take their time
+		}
+		return next != nil, nil
 	case actionError:
 		v.flush(t, req)
 		v.release()
-		return t.err()
+		return false, t.err()
 	case actionReply:
-		return v.reply(t, req, next)
+		return false, v.reply(t, req, next)
 	default:
-		return v.keep(t, req, next)
+		return false, v.keep(t, req, next)
 	}
 }
 
@@ -175,40 +209,37 @@ func (v *version) reject(t *turn, next core.Next, err error) error {
 	return failure
 }
 
-func (v *version) pass(t *turn, req *core.Request, next core.Next) error {
-	if t.watch {
-		v.watch(t, req)
-	}
-	v.flush(t, req)
-	told := t.told && next != nil
-	if !told {
-		v.release() // the handlers that follow may take their time
-	}
-	switch {
-	case next == nil:
-	case t.action == actionSkipRoute:
-		next(core.SkipRoute)
-	case t.action == actionSkipRouter:
-		next(core.SkipRouter)
-	default:
-		next()
-	}
-	if told {
-		return v.returned(t, req)
+// skips is what next is called with.
+func (t *turn) skips() []error {
+	switch t.action {
+	case actionSkipRoute:
+		return skipRoute
+	case actionSkipRouter:
+		return skipRouter
 	}
 	return nil
 }
 
-// returned tells the module that next has returned.
+var skipRoute, skipRouter = []error{core.SkipRoute}, []error{core.SkipRouter}
+
+// returned tells the module that next has returned, if it wants to know.
 func (v *version) returned(t *turn, req *core.Request) error {
+	if !t.told {
+		return nil
+	}
 	var after turn
-	e := &event{kind: EventReturned, token: t.token, carry: t.carry, req: req}
-	if err := v.dispatch(t.in, e, &after); err != nil {
+	in, err := v.take(t.in, EventReturned)
+	if err == nil {
+		in.event.token, in.event.carry, in.event.req = t.token, t.carry, req
+		err = v.done(in, v.perform(in, &after))
+	}
+	if err != nil {
 		v.release()
 		return nil // the request is in other hands, so the failure is not its own; the hook has it
 	}
 	after.changes, after.watch = false, false // the request may be in other hands
-	return v.act(&after, req, nil)
+	_, err = v.act(&after, req, nil)
+	return err
 }
 
 func (v *version) reply(t *turn, req *core.Request, next core.Next) error {

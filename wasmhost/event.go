@@ -183,31 +183,37 @@ func (e *event) write(w *frameWriter, push []wanted) {
 func (e *event) writeRequest(w *frameWriter, push []wanted) {
 	req := e.req
 	for i := range push {
-		f, key := push[i].field, push[i].key
+		f, key, val := push[i].field, push[i].key, ""
 		switch f {
 		case fieldMethod:
-			w.addText(f, req.Method())
+			val = req.Method()
 		case fieldPath:
-			w.addText(f, req.Path())
+			val = req.Path()
 		case fieldBase:
-			w.addText(f, req.BasePath())
+			val = req.BasePath()
 		case fieldData:
-			if d := req.Data(); d != "" {
-				w.addText(f, string(d))
+			if val = string(req.Data()); val == "" {
+				continue
 			}
 		case fieldPeer:
-			if p := req.Peer(); p != nil {
-				w.add(f, p.Username(), p.UUID())
+			p := req.Peer()
+			if p == nil {
+				continue
 			}
+			key, val = p.Username(), p.UUID()
 		case fieldParam:
 			if key == "" {
 				e.pushAll(w, f)
-			} else if v := req.Param(key); v != "" {
-				w.add(f, key, v)
+				continue
+			}
+			if val = req.Param(key); val == "" {
+				continue
 			}
 		default:
 			e.push(w, f, key)
+			continue
 		}
+		w.add(f, key, val)
 	}
 }
 

@@ -48,21 +48,6 @@ func (w *frameWriter) add(f field, key, val string) {
 	copy(b, val)
 }
 
-// addText is add for a field without a key.
-func (w *frameWriter) addText(f field, val string) {
-	at := w.n
-	end := at + fieldHead + padded(len(val))
-	w.n = end
-	w.fields++
-	if end > len(w.buf) {
-		return
-	}
-	b := w.buf[at:end]
-	binary.LittleEndian.PutUint32(b[len(b)-4:], 0)
-	binary.LittleEndian.PutUint64(b, uint64(f)|uint64(len(val))<<32)
-	copy(b[fieldHead:], val)
-}
-
 func (w *frameWriter) addBytes(f field, val []byte) {
 	at := w.n
 	w.n += fieldHead + padded(len(val))

@@ -3,6 +3,7 @@ package wasmhost
 import (
 	"bytes"
 	"math"
+	"reflect"
 	"runtime"
 	"slices"
 	"testing"
@@ -86,6 +87,14 @@ func TestImageOfSettings(t *testing.T) {
 	in, err := v.pool.take(nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if another, err := v.instantiate(); err != nil {
+		t.Error(err)
+	} else {
+		if !reflect.DeepEqual(another.event, event{}) {
+			t.Error("the event configuration, with its token, is in a new instance")
+		}
+		another.close()
 	}
 	in.event = event{kind: EventNotification, name: "go", data: `"data"`}
 	if err := v.perform(in, &turn{}); err != nil {

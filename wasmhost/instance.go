@@ -41,7 +41,6 @@ type instance struct {
 	asked bool // the host for what may be different the next time
 
 	event   event
-	writer  frameWriter
 	strs    *interner
 	outbox  []message
 	scratch []byte // for values on their way into the module
@@ -102,17 +101,22 @@ func (in *instance) initialize() error {
 		in.gate = in.mod.ExportedFunction(meter.GateFunction)
 	}
 	in.outbox = nil
+	in.reset() // above all the token, which everybody knows
 	return nil
 }
 
 // tell runs an event that the module can only agree with or refuse. The fuel is what there is.
 func (in *instance) tell() error {
-	r, err := in.call()
+	size, err := in.writeFrame()
+	if err != nil {
+		return err
+	}
+	r, err := in.enter(callOn, uint64(in.event.kind), uint64(size))
 	if err != nil {
 		return err
 	}
 	var o outcome
-	if err := in.read(r, &o); err != nil {
+	if err := in.read(result(r), &o); err != nil {
 		return err
 	}
 	if o.action == actionError {
@@ -132,16 +136,6 @@ func (in *instance) setBuffer(v uint64) error {
 	return nil
 }
 
-// run tells the module of the event, with fresh fuel.
-func (in *instance) run() (result, error) {
-	in.budget.Total = in.version.fuel
-	in.left = in.budget.Start()
-	r, err := in.call()
-	in.ended()
-	in.version.module.stats.fuel.Add(uint64(in.budget.Used(in.left)))
-	return r, err
-}
-
 // ended gives back the place among the long calls.
 func (in *instance) ended() {
 	if in.long {
@@ -153,26 +147,24 @@ func (in *instance) ended() {
 
 // enter calls a function of the module with the fuel that is left.
 func (in *instance) enter(function int, a, b uint64) (uint64, error) {
-	in.stack = [...]uint64{uint64(function), a, b, uint64(in.left)}
-	if err := in.gate.CallWithStack(in, in.stack[:]); err != nil {
+	return in.entered(in.gate.CallWithStack(in, in.args(function, a, b)))
+}
+
+// args are what the gate takes. They are written one by one, because an array that is copied is read while it is on its way to the cache.
+func (in *instance) args(function int, a, b uint64) []uint64 {
+	s := &in.stack
+	s[0], s[1], s[2], s[3] = uint64(function), a, b, uint64(in.left)
+	return s[:]
+}
+
+// entered returns what the gate has returned.
+func (in *instance) entered(err error) (uint64, error) {
+	if err != nil {
 		in.left = int64(in.fuel.Get())
 		return 0, err
 	}
 	in.left = int64(in.stack[1])
 	return in.stack[0], nil
-}
-
-// call writes the event's frame and calls the module.
-func (in *instance) call() (result, error) {
-	if in.event.token == 0 {
-		in.event.token = newToken()
-	}
-	size, err := in.writeFrame()
-	if err != nil {
-		return 0, err
-	}
-	r, err := in.enter(callOn, uint64(in.event.kind), uint64(size))
-	return result(r), err
 }
 
 // noToken is in place of a token when an instance is made, which is to lead to the same each time.
@@ -187,16 +179,20 @@ func newToken() uint64 {
 	}
 }
 
+// writeFrame puts the event into the module's buffer, and returns the frame's size.
 func (in *instance) writeFrame() (int, error) {
+	if in.event.token == 0 {
+		in.event.token = newToken()
+	}
 	for attempt := 0; ; attempt++ {
 		buf, ok := in.memory.Read(in.ptr, in.cap)
 		if !ok {
 			return 0, errAccess
 		}
-		in.writer.begin(buf)
-		in.event.write(&in.writer, in.version.plan.push[in.event.kind])
-		size := in.writer.end(in.event.token)
-		in.writer.buf = nil
+		var w frameWriter
+		w.begin(buf)
+		in.event.write(&w, in.version.plan.push[in.event.kind])
+		size := w.end(in.event.token)
 		if size <= len(buf) {
 			return size, nil
 		}
@@ -263,7 +259,7 @@ func (in *instance) read(r result, o *outcome) error {
 	return nil
 }
 
-// reset forgets the event, so that an idle instance keeps nothing of it alive.
+// reset forgets the event: an idle instance keeps nothing of it alive, and the next one finds nothing of it.
 func (in *instance) reset() {
 	in.event = event{}
 }

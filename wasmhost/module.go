@@ -188,13 +188,17 @@ func (e *tracedError) Unwrap() error { return e.err }
 
 // Notify tells the module something, as the event notification: a name and data. It waits until the module has taken note, and fails with an [*Error] if it refuses or fails.
 func (m *Module) Notify(name string, data core.JSON) error {
-	var t turn
-	v, wanted, err := m.begin(&event{kind: EventNotification, name: name, data: data}, &t)
+	v, in, err := m.begin(EventNotification)
 	if v == nil {
 		return ErrClosed
 	}
 	defer v.release()
-	if !wanted || err != nil {
+	if in == nil {
+		return err
+	}
+	var t turn
+	in.event.name, in.event.data = name, data
+	if err := v.done(in, v.perform(in, &t)); err != nil {
 		return err
 	}
 	v.flush(&t, nil)
@@ -209,13 +213,17 @@ func (m *Module) offline(p *core.Peer) { m.presence(EventOffline, p) }
 
 // presence tells the module of a peer. Failures go to the host's hook: nobody waits for this.
 func (m *Module) presence(kind Event, p *core.Peer) {
-	var t turn
-	v, wanted, err := m.begin(&event{kind: kind, peer: p}, &t)
+	v, in, _ := m.begin(kind)
 	if v == nil {
 		return
 	}
 	defer v.release()
-	if wanted && err == nil {
+	if in == nil {
+		return
+	}
+	var t turn
+	in.event.peer = p
+	if v.done(in, v.perform(in, &t)) == nil {
 		t.applyTo(p)
 		v.flush(&t, nil)
 	}

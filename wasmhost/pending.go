@@ -209,7 +209,11 @@ func (k *kept) decided(t *turn) {
 		v.release()
 		return
 	}
-	err := v.act(t, k.req, k.next)
+	onward, err := v.act(t, k.req, k.next)
+	if onward {
+		k.next(t.skips()...)
+		err = v.returned(t, k.req)
+	}
 	switch {
 	case err == nil:
 	case k.next != nil:
@@ -232,7 +236,12 @@ func (v *version) report(err error) {
 func (v *version) follow(in *instance, e *event) {
 	var t turn
 	token := e.token
-	if err := v.dispatch(in, e, &t); err != nil {
+	to, err := v.take(in, e.kind)
+	if err == nil {
+		to.event = *e
+		err = v.done(to, v.perform(to, &t))
+	}
+	if err != nil {
 		if k := v.pending.take(v, token); k != nil {
 			failure, _ := errors.AsType[*Error](err) // always is one
 			k.fail(failure)

@@ -54,7 +54,7 @@ func (w *watcher) response(req *core.Request, res *core.Response) {
 		w.mu.Unlock() // a final response has overtaken this provisional one
 		return
 	}
-	v, in, e := w.version, w.in, event{kind: EventResponse, token: w.token, carry: w.carry, req: req, res: res}
+	v, in, token, carry := w.version, w.in, w.token, w.carry
 	final, again := !res.IsProvisional(), false
 	if final {
 		again = !w.shared
@@ -65,9 +65,13 @@ func (w *watcher) response(req *core.Request, res *core.Response) {
 	w.mu.Unlock()
 
 	var t turn
-	err := v.dispatch(in, &e, &t)
+	in, err := v.take(in, EventResponse)
 	if err == nil {
-		err = w.apply(v, &t, res)
+		e := &in.event
+		e.token, e.carry, e.req, e.res = token, carry, req, res
+		if err = v.done(in, v.perform(in, &t)); err == nil {
+			err = w.apply(v, &t, res)
+		}
 	}
 	if err != nil && v.onError == Fail {
 		_ = res.SetData(nil) // nil can be encoded
