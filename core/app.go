@@ -80,6 +80,7 @@ type App struct {
 	ids          atomic.Uint64
 	links        atomic.Uint64
 	watch        *watch
+	listening    manners // of the listeners that loops call
 
 	mu         sync.RWMutex
 	closed     bool

@@ -81,10 +81,12 @@ func (l *Link) receiveBad(loop *Loop, err error, size int) Flow {
 	if unknown {
 		return Continue // the application knows nothing of this peer
 	}
-	return loop.run(p.app.watch, true, func(uint64) {
-		for _, fn := range p.app.badMessage.all() {
-			p.app.Guard(func() { fn(p, err) })
-		}
+	return loop.run(p.app.watch, true, func(turn uint64) {
+		p.app.listening.run(loop, turn, func() {
+			for _, fn := range p.app.badMessage.all() {
+				p.app.Guard(func() { fn(p, err) })
+			}
+		})
 	})
 }
 
@@ -116,9 +118,11 @@ func (l *Link) receiveResponse(loop *Loop, m *message, size int) Flow {
 	p.mu.Lock()
 	p.news = append(p.news, t.tell)
 	p.mu.Unlock()
-	return loop.run(p.app.watch, awaited, func(uint64) {
-		p.mu.Lock()
-		p.tell()
+	return loop.run(p.app.watch, awaited, func(turn uint64) {
+		p.app.listening.run(loop, turn, func() {
+			p.mu.Lock()
+			p.tell()
+		})
 	})
 }
 

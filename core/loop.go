@@ -44,9 +44,9 @@ type Loop struct {
 	// begin and end. Whoever ends a turn, the goroutine itself or hand-over,
 	// does so by compare-and-swap, so only one of them does.
 	state   atomic.Uint64
-	seen    uint64                 // the state at the last tick; guarded by watch.mu
-	care    atomic.Int32           // how closely it is watched; written with watch.mu held
-	current atomic.Pointer[callee] // what runs on the loop, to learn who takes long
+	seen    uint64                  // the state at the last tick; guarded by watch.mu
+	care    atomic.Int32            // how closely it is watched; written with watch.mu held
+	current atomic.Pointer[manners] // what runs on the loop, to learn who takes long
 
 	// Of the goroutine that runs the loop: whether Read is called, and the time on the clock of the last call, 0 if nobody has wanted to know.
 	reads bool

@@ -322,6 +322,35 @@ func TestLoopListeners(t *testing.T) {
 	})
 }
 
+// TestLoopSlowListeners: listeners that block hold the loop up once, and not each time.
+func TestLoopSlowListeners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := New(Options{})
+		app.OnBadMessage(func(*Peer, error) { time.Sleep(10 * loopTick) })
+		app.Message("/quick", func(req *Request, _ Next) error { return req.Reply(200, "ok") })
+		loop := newEventLoop()
+		bob := dial(t, app, "bob", "1")
+		go loop.read()
+		for i := range 10 {
+			c := dial(t, app, "alice", strconv.Itoa(i))
+			text := "bad"
+			if i%2 == 1 {
+				text = answer(200, "ok", c.peer().Send(NewRequest("message", "/", nil)).OnResponse(func(*Response) { time.Sleep(10 * loopTick) }).ID())
+			}
+			loop.write(c, text)
+			loop.write(bob, ask("/quick", "1", ""))
+			if i == 0 {
+				settle()
+			} else {
+				synctest.Wait() // at once, not after some ticks
+			}
+			bob.want(t, answer(200, "ok", "1"))
+		}
+		settle()
+		close(loop.messages)
+	})
+}
+
 // TestLoopRest: a loop on which nothing happens costs nothing.
 func TestLoopRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

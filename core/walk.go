@@ -5,7 +5,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
-	"time"
 )
 
 // walk is one request's way down one router's stack. It belongs to whoever has
@@ -261,27 +260,10 @@ type callee struct {
 	onRequest Handler
 	onError   ErrorHandler
 	onParam   ParamHandler
-
-	// slow is above zero after the handler has held up a loop: it is then called off
-	// the loop until it has been quick that many times.
-	slow atomic.Int32
+	manners
 }
 
-const (
-	slowFor = 64
-	// A busy machine makes quick handlers slow now and then. So being slow off the loop, where it does no harm, does not
-	// count as much.
-	slowAgain = 8
-)
-
-func (c *callee) tookLong() {
-	if c != nil {
-		c.slow.Store(slowFor)
-	}
-}
-
-// run calls the handler and turns a panic into an error. On a loop it lets the loop know
-// who is running, and leaves it first if the handler is known to be slow.
+// run calls the handler and turns a panic into an error.
 func (c *callee) run(w *walk, next Next) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -289,36 +271,17 @@ func (c *callee) run(w *walk, next Next) (err error) {
 		}
 	}()
 	loop, turn := w.req.loop, w.req.loopTurn
-	if loop == nil || !loop.owned(turn) {
-		return c.timed(w, next)
-	}
-	if c.slow.Load() > 0 && loop.handOver(turn) {
-		return c.timed(w, next)
-	}
-	outer := loop.current.Swap(c)
-	if c.onRequest != nil {
+	outer, on := c.enter(loop, turn)
+	switch {
+	case !on:
+		c.time(func() { err = c.handle(w, next) })
+		return err
+	case c.onRequest != nil:
 		err = c.onRequest(w.req, next) // most are, and this is a frame less than handle
-	} else {
+	default:
 		err = c.handle(w, next)
 	}
-	if loop.owned(turn) {
-		loop.current.Store(outer)
-	}
-	return err
-}
-
-// timed calls the handler and, if it is known to be slow, lets it show that it no longer is.
-func (c *callee) timed(w *walk, next Next) error {
-	if c.slow.Load() <= 0 {
-		return c.handle(w, next)
-	}
-	began := time.Now()
-	err := c.handle(w, next)
-	if time.Since(began) <= loopTick {
-		c.slow.Add(-1)
-	} else if c.slow.Load() < slowFor {
-		c.slow.Add(slowAgain)
-	}
+	loop.leave(turn, outer)
 	return err
 }
 
