@@ -9,10 +9,20 @@ const (
 	absorbedLeaf = 64 // all of a function that has no check
 )
 
+// leafBytes is the most that the body of a leaf has.
+const leafBytes = 256
+
+// A leaf is a function that always costs the same and is never checked. cost is 0 for others.
+type leaf struct {
+	copy uint32 // index of a copy that does not charge
+	cost int64
+}
+
 // A region is code that runs as often as its beginning, apart from traps. Its
 // cost is charged there, in one.
 type region struct {
 	cost   int64
+	leaves int64 // what the leaves cost that it calls
 	parent int32 // runs whenever this one does, at most as often; -1 if unknown
 	check  check // whether running out of fuel is noticed here
 	back   bool  // whether a branch in it goes to the head of a loop
@@ -24,7 +34,7 @@ type check byte
 const (
 	unchecked check = iota
 	checked
-	checkedAgain // by going back to the head of the loop
+	checkedLoop // by what is around the loop
 )
 
 // dead is the region of code that nothing reaches.
@@ -32,23 +42,39 @@ const dead int32 = -1
 
 // A frame is a block whose end has not been read.
 type frame struct {
-	op       byte  // opBlock, opLoop, opIf, opElse; opCall for the function
-	region   int32 // in which the block begins and, if no branch leaves it, goes on after it
-	reach    int32 // the outermost frame that a branch in the block goes to
-	targeted bool  // by a branch
-	then     bool  // in opElse: whether the first arm reached its end
+	op       byte   // opBlock, opLoop, opIf, opElse; opCall for the function
+	region   int32  // in which the block begins and, if no branch leaves it, goes on after it
+	reach    int32  // the outermost frame that a branch in the block goes to
+	targeted bool   // by a branch
+	then     bool   // in opElse: whether the first arm reached its end
+	calls    bool   // whether there are calls in it
+	wrapped  bool   // whether it is a loop that gets more frames
+	wraps    uint32 // frames of that kind that are open, with this one
+	loop     uint32 // which of body.loops it is
+}
+
+// A cycle is a loop that something reaches.
+type cycle struct {
+	head  int32 // region
+	body  int   // where its instructions begin
+	calls bool  // whether there are calls in it
 }
 
 // What is done at a site.
 type siteKind byte
 
 const (
-	siteCharge     siteKind = iota // charge for region arg
+	siteEnter      siteKind = iota // charge for region arg, with which the function begins
+	siteCharge                     // charge for region arg
 	siteFunction                   // replace the function index by arg
 	siteBulk                       // charge for the number on the stack, shifted right by arg
 	siteGrowBefore                 // keep the number on the stack
 	siteGrowAfter                  // charge for it, shifted left by arg, if growing succeeded
 	siteReload                     // the fuel may have changed
+	siteLoop                       // loop arg begins
+	siteLoopBody                   // its code begins
+	siteLoopEnd                    // it ends
+	siteLabel                      // replace the label by arg
 )
 
 // A site is a place where a body changes.
@@ -68,10 +94,10 @@ type body struct {
 	start   int    // of the instructions
 	current int32  // region
 	nested  int    // loops that are open
-	loops   bool   // whether there are any
-	calls   bool   // the same
+	calls   bool   // whether there are any
 	frames  []frame
 	regions []region
+	loops   []cycle
 	sites   []site
 }
 
@@ -84,8 +110,9 @@ func (b *body) read(f int) {
 
 	b.declarations(len(b.info.Types[b.funcs[b.imported.funcs+f]].Params))
 	b.start = b.pos
-	b.loops, b.calls, b.nested = false, false, 0
-	b.begin(dead, checked)
+	b.loops, b.nested = b.loops[:0], 0
+	b.region(dead, checked)
+	b.site(siteEnter, b.pos, uint32(b.current))
 	b.charge(costEntry + costLocal*int64(b.locals))
 	b.frames = append(b.frames, frame{op: opCall, region: b.current, reach: 0})
 	for len(b.frames) > 0 {
@@ -98,6 +125,28 @@ func (b *body) read(f int) {
 		b.regions[0].cost += costCaller
 	}
 	b.absorb()
+	for i := range b.regions {
+		b.regions[i].cost += b.regions[i].leaves
+	}
+}
+
+// constant returns what a leaf costs, 0 if the function is none.
+func (b *body) constant() int64 {
+	if b.regions[0].check != unchecked {
+		return 0
+	}
+	for _, r := range b.regions[1:] {
+		if r.cost > 0 {
+			return 0
+		}
+	}
+	for _, s := range b.sites {
+		switch s.kind {
+		case siteBulk, siteGrowBefore:
+			return 0
+		}
+	}
+	return b.regions[0].cost
 }
 
 func (b *body) declarations(params int) {
@@ -131,7 +180,7 @@ func (b *body) absorb() {
 			r.cost = 0
 		}
 	}
-	if b.loops || b.calls {
+	if len(b.loops) > 0 || b.calls {
 		return
 	}
 	var sum int64
@@ -145,9 +194,14 @@ func (b *body) absorb() {
 
 // begin makes a region current that begins here.
 func (b *body) begin(parent int32, c check) {
+	b.region(parent, c)
+	b.site(siteCharge, b.pos, uint32(b.current))
+}
+
+// region makes a region current.
+func (b *body) region(parent int32, c check) {
 	b.current = int32(len(b.regions))
 	b.regions = append(b.regions, region{parent: parent, check: c})
-	b.site(siteCharge, b.pos, uint32(b.current))
 }
 
 func (b *body) site(k siteKind, at int, arg uint32) {
@@ -213,7 +267,7 @@ func (b *body) special(at int, op byte) {
 	case opUnreachable:
 		b.current = dead
 	case opBlock, opLoop, opIf:
-		b.open(op)
+		b.open(at, op)
 	case opElse:
 		b.otherwise(at)
 	case opEnd:
@@ -236,17 +290,24 @@ func (b *body) special(at int, op byte) {
 		at := b.pos
 		f := b.u32()
 		b.index(at, "function", f, len(b.funcs))
+		to := f + 1
+		if op == opCall && b.leaves != nil && b.leaves[f].cost > 0 {
+			to = b.leaves[f].copy
+			if b.current != dead {
+				b.regions[b.current].leaves += b.leaves[f].cost
+			}
+		}
 		if int(f) >= b.imported.funcs {
-			b.site(siteFunction, at, f+1)
+			b.site(siteFunction, at, to)
 		}
 		if op == opCall {
-			b.calls = true
+			b.frames[len(b.frames)-1].calls = true
 			b.site(siteReload, b.pos, 0)
 		}
 	case opCallIndirect:
 		b.index(b.pos, "type", b.u32(), len(b.info.Types))
 		b.index(b.pos, "table", b.u32(), len(b.tableOf))
-		b.calls = true
+		b.frames[len(b.frames)-1].calls = true
 		b.site(siteReload, b.pos, 0)
 	case opSelectTyped:
 		at := b.pos
@@ -321,10 +382,10 @@ func (b *body) misc(at int) {
 }
 
 // open begins a block, §5.4.1.
-func (b *body) open(op byte) {
+func (b *body) open(start int, op byte) {
 	at := b.pos
 	b.limit(at, "nested blocks", uint64(len(b.frames)), uint64(b.limits.Depth))
-	again := checkedAgain
+	wrapped := op == opLoop && b.current != dead
 	switch t := b.signed(33); t {
 	case -1, -2, -3, -4, -5, -16, -17, -64: // value types and none, as signed numbers
 	default:
@@ -333,7 +394,7 @@ func (b *body) open(op byte) {
 		}
 		b.index(at, "type", uint32(t), len(b.info.Types))
 		if len(b.info.Types[t].Params) > 0 {
-			again = checked // going back would need the parameters
+			wrapped = false // going back would need the parameters
 		}
 	}
 	if op == opLoop {
@@ -341,14 +402,25 @@ func (b *body) open(op byte) {
 		b.limit(at, "nested loops", uint64(b.nested), uint64(b.limits.Loops))
 	}
 	parent := b.current
-	b.frames = append(b.frames, frame{op: op, region: parent, reach: int32(len(b.frames))})
+	f := frame{op: op, region: parent, reach: int32(len(b.frames)), wrapped: wrapped, wraps: b.frames[len(b.frames)-1].wraps, loop: uint32(len(b.loops))}
+	if wrapped {
+		f.wraps++
+	}
+	b.frames = append(b.frames, f)
 	if parent == dead {
 		return
 	}
 	switch op {
 	case opLoop:
-		b.loops = true
-		b.begin(dead, again)
+		n := uint32(len(b.loops))
+		if wrapped {
+			b.region(dead, checkedLoop)
+			b.site(siteLoop, start, n)
+			b.site(siteLoopBody, b.pos, n)
+		} else {
+			b.begin(dead, checked)
+		}
+		b.loops = append(b.loops, cycle{head: b.current, body: b.pos})
 		b.charge(costPlain)
 	case opIf:
 		b.begin(parent, unchecked)
@@ -373,15 +445,20 @@ func (b *body) close() {
 	f := b.frames[depth]
 	b.frames = b.frames[:depth]
 	if depth == 0 {
+		b.calls = f.calls
 		return
 	}
+	outer := &b.frames[depth-1]
+	outer.calls = outer.calls || f.calls
 	if f.op == opLoop {
 		b.nested--
 	}
-	escapes := f.reach < int32(depth)
-	if outer := &b.frames[depth-1]; f.reach < outer.reach {
-		outer.reach = f.reach
+	if f.wrapped {
+		b.loops[f.loop].calls = f.calls
+		b.site(siteLoopEnd, b.pos-1, f.loop)
 	}
+	escapes := f.reach < int32(depth)
+	outer.reach = min(outer.reach, f.reach)
 	joined := f.op != opLoop && f.targeted || f.op == opIf || f.then
 	switch {
 	case f.region == dead || b.current == dead && !joined:
@@ -400,6 +477,9 @@ func (b *body) branch() (to int) {
 	label := b.u32()
 	b.index(at, "label", label, len(b.frames))
 	to = len(b.frames) - 1 - int(label)
+	if n := b.frames[len(b.frames)-1].wraps - b.frames[to].wraps; n > 0 {
+		b.site(siteLabel, at, label+3*n)
+	}
 	b.target(to)
 	return to
 }

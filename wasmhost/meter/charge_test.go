@@ -51,6 +51,9 @@ func TestCharges(t *testing.T) {
 		// The rest of a small loop is paid for with the test, the last time as well.
 		{"small loop with the test first", 10, 11 * (1 + 3 + 20 + perStep + 2), block(void, loop(void, atHead, work(20), down, op(opDrop), br(0)))},
 		{"large loop with the test first", 2, 3*(1+3) + 2*(2*big+perStep+2), block(void, loop(void, atHead, work(2*big), down, op(opDrop), br(0)))},
+		{"out of two loops", 10, 1 + 10*(1+perStep+3), block(void, loop(void, loop(void, down, op(i32Eqz), brIf(2), br(0))))},
+		{"on with the outer loop", 10, 10 * (1 + 1 + perStep + 1), loop(void, loop(void, down, brIf(1)))},
+		{"by a table on with the outer loop", 2, (1 + 1 + perStep + 1) * 2, block(void, loop(void, loop(void, down, brTable(2, 1))))},
 		{"code after a loop that is left early", 0, 1 + 3 + perStep + 1, block(void, loop(void, atHead, down, brIf(0)), work(big))},
 		{"memory.fill", 800, costBulk + 3 + 100, seq(constI32(0), constI32(0), get(0), miscOp(miscMemoryFill, 0))},
 		{"memory.copy", 80, costBulk + 3 + 10, seq(constI32(0), constI32(0), get(0), miscOp(miscMemoryCopy, 0, 0))},

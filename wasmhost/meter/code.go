@@ -1,17 +1,24 @@
 package meter
 
+import "slices"
+
 // code writes the body of a function, with what is added to it.
 //
-// In a function with loops a local holds the fuel as well, since engines keep locals
-// in registers. The global is written with it, and read after what may have
-// changed it: calls.
+// The global is written with every charge. In a function with checks a local gets the fuel as well, which a check
+// looks at. Where there is a loop without calls, all that is charged is taken from that local, since engines keep locals in
+// registers; it is read again after what may have changed the fuel: calls.
+//
+// How that is written down is for wazero's compiler. It puts what is alive across a call, of yield as well, on the stack: where
+// it is computed, or, if it is what a loop carries from one iteration to the next, each time. And where ways
+// meet, it has in registers what the way that it has seen first has there.
 type code struct {
 	b []byte
 
 	global uint32 // index of the fuel
 	yield  uint32 // index of the function that is called when there is none
 
-	cached         bool   // whether there is a local for the fuel
+	local          bool   // whether there is a local for the fuel
+	cached         bool   // whether charges are taken from it
 	fuel           uint32 // indices of locals: the fuel,
 	number, result uint32 // what a bulk operation gets, and what growing returns
 }
@@ -25,9 +32,20 @@ func (c *code) write(b *body) {
 		c.b = append(c.b, b.reader.data[at:s.at]...)
 		at = s.at
 		switch s.kind {
+		case siteEnter:
+			c.enter(b.regions[s.arg])
 		case siteCharge:
-			c.charge(b.regions[s.arg], s.arg == 0)
-		case siteFunction:
+			c.charge(b.regions[s.arg])
+		case siteLoop:
+			l := b.loops[s.arg]
+			c.loop(l, b.regions[l.head].cost, b.reader.data[at+1:l.body])
+		case siteLoopBody:
+			l := b.loops[s.arg]
+			c.loopBody(l, b.regions[l.head].cost)
+		case siteLoopEnd:
+			l := b.loops[s.arg]
+			c.loopEnd(l, b.regions[l.head].cost)
+		case siteFunction, siteLabel:
 			c.b = appendU32(c.b, s.arg)
 			for b.reader.data[at] >= 0x80 {
 				at++
@@ -68,13 +86,14 @@ func (c *code) declarations(b *body) {
 	c.number = uint32(b.locals)
 	c.result = c.number + 1
 	c.fuel = c.number + numbers
-	c.cached = b.loops
+	c.local = b.regions[0].check == checked
+	c.cached = slices.ContainsFunc(b.loops, func(l cycle) bool { return !l.calls })
 
 	groups := b.nGroups
 	if numbers > 0 {
 		groups++
 	}
-	if c.cached {
+	if c.local {
 		groups++
 	}
 	c.b = appendU32(c.b, groups)
@@ -82,7 +101,7 @@ func (c *code) declarations(b *body) {
 	if numbers > 0 {
 		c.b = append(c.b, byte(numbers), byte(I32))
 	}
-	if c.cached {
+	if c.local {
 		c.b = append(c.b, 1, byte(I64))
 	}
 }
@@ -101,31 +120,124 @@ func (c *code) load() {
 	}
 }
 
+// loadStored pushes the fuel, right after it was stored.
+func (c *code) loadStored() {
+	if c.local {
+		c.op(opLocalGet, c.fuel)
+	} else {
+		c.op(opGlobalGet, c.global)
+	}
+}
+
 // store pops the fuel.
 func (c *code) store() {
-	if c.cached {
+	if c.local {
 		c.op(opLocalTee, c.fuel)
 	}
 	c.op(opGlobalSet, c.global)
 }
 
-func (c *code) charge(r region, entry bool) {
+// take charges, without a check.
+func (c *code) take(cost int64) {
+	c.load()
+	c.takeFrom(cost)
+}
+
+// takeFrom charges when the fuel has been pushed.
+func (c *code) takeFrom(cost int64) {
+	c.b = append(appendS64(append(c.b, opI64Const), cost), opI64Sub)
+	c.store()
+}
+
+// enter charges for the region that a function begins with. The check is a loop, for it can go back then.
+func (c *code) enter(r region) {
 	if r.cost == 0 {
 		return
 	}
-	if entry {
-		c.op(opGlobalGet, c.global)
-	} else {
-		c.load()
+	c.op(opGlobalGet, c.global)
+	c.takeFrom(r.cost)
+	if r.check == checked {
+		c.b = append(c.b, opLoop, noResult)
+		c.checkAgain(0)
+		c.b = append(c.b, opEnd)
 	}
-	c.b = append(appendS64(append(c.b, opI64Const), r.cost), opI64Sub)
-	c.store()
-	switch r.check {
-	case checked:
+}
+
+func (c *code) charge(r region) {
+	if r.cost == 0 {
+		return
+	}
+	c.take(r.cost)
+	if r.check == checked {
 		c.check()
-	case checkedAgain:
-		c.checkAgain(r.cost)
 	}
+}
+
+// loop begins a loop. There are two ways to check for fuel in it. Both need three frames more, so that labels become
+// others in the same way.
+//
+// In a loop that calls, all that it carries is on the stack anyway:
+//
+//	block block block
+//	  loop
+//	    charge
+//	    not enough? yield, give the charge back, go to this loop
+//	    ...
+//	  end
+//	end end end
+//
+// In one that does not call, nothing has to be, if what the inner loop carries and what is alive across yield are
+// not the same variables for the compiler:
+//
+//	charge
+//	block
+//	  loop
+//	    not enough? yield, go to this loop
+//	    loop
+//	      block
+//	        ...
+//	        go out
+//	      end
+//	      charge
+//	      enough? go to this loop
+//	    end
+//	    go to this loop
+//	  end
+//	end
+//
+// What was a branch to the head of the loop leads to the end of the innermost block. In both, a charge and its check come
+// before each iteration.
+func (c *code) loop(l cycle, cost int64, blockType []byte) {
+	n := 3
+	if !l.calls {
+		c.take(cost)
+		n = 1
+	}
+	for range n {
+		c.b = append(append(c.b, opBlock), blockType...)
+	}
+}
+
+func (c *code) loopBody(l cycle, cost int64) {
+	if l.calls {
+		c.take(cost)
+		c.checkAgain(cost)
+		return
+	}
+	c.checkAgain(0)
+	c.b = append(c.b, opLoop, noResult, opBlock, noResult)
+}
+
+func (c *code) loopEnd(l cycle, cost int64) {
+	if l.calls {
+		c.b = append(c.b, opEnd, opEnd, opEnd)
+		return
+	}
+	c.b = append(c.b, opBr, 3, opEnd)
+	c.take(cost)
+	c.enough()
+	// Not with br_if: the compiler forgets what is compared there when it splits an edge.
+	c.b = append(c.b, opBr, 1, opEnd, opEnd, opBr, 0, opEnd)
 }
 
 // check calls yield when the fuel is below zero.
@@ -135,31 +247,34 @@ func (c *code) charge(r region, entry bool) {
 // registers, and not from the one with the call, after which all is in memory.
 func (c *code) check() {
 	c.enough()
+	c.b = append(c.b, opElse)
 	c.refill()
 	c.store()
 	c.b = append(c.b, opEnd)
 }
 
-// checkAgain is check at the head of a loop: after yield it goes back to the
-// head, where the cost is charged a second time and hence given back before. The
-// usual way then has no point at which ways meet, which is cheaper still.
-func (c *code) checkAgain(cost int64) {
+// checkAgain is check where a loop begins: it goes back there after yield. The
+// usual way then has no point at which ways meet, which is cheaper still. A refund is for what is charged a second time.
+func (c *code) checkAgain(refund int64) {
 	c.enough()
+	c.b = append(c.b, opElse)
 	c.refill()
-	c.b = append(appendS64(append(c.b, opI64Const), cost), opI64Add)
+	if refund > 0 {
+		c.b = append(appendS64(append(c.b, opI64Const), refund), opI64Add)
+	}
 	c.store()
 	c.b = append(c.b, opBr, 1, opEnd)
 }
 
-// enough begins an if; what follows it is done when there is not enough fuel.
+// enough begins an if; what follows it is done when there is enough fuel.
 func (c *code) enough() {
-	c.load()
-	c.b = append(c.b, opI64Const, 0, opI64GeS, opIf, noResult, opElse)
+	c.loadStored()
+	c.b = append(c.b, opI64Const, 0, opI64GeS, opIf, noResult)
 }
 
 // refill pushes what yield returns.
 func (c *code) refill() {
-	c.load()
+	c.loadStored()
 	c.op(opCall, c.yield)
 }
 

@@ -74,9 +74,13 @@
 // whether it runs or not. So what is charged is at least what was done, and at most a constant times it, traps aside:
 // a trap leaves what was paid in advance unused.
 //
-// There is a check at the head of each loop and at the entry of each function but those
+// There is a check before each iteration of a loop and at the entry of each function but those
 // without calls and loops that cost up to 64 in all. Every endless execution passes checks. Between two of them lies what
 // one function can do without loops, whose size [Limits] bounds.
+//
+// Of those small functions many cost the same each time: leaves. They are in the rewritten module twice, and the copy charges
+// nothing. Direct calls go to the copy, and what it costs is charged with the region that the call is in; exports, tables, references
+// and the start function have the original. Nothing in the module can name the copy.
 //
 // Fuel depends on the module and its input alone, not on the engine or the slices.
 //
@@ -84,8 +88,8 @@
 //
 // Imported functions come first in the index space, so the one that is added moves all others up by one: calls, element
 // segments, exports, the start function and the name section are adapted. Custom sections other than
-// names are left out, as positions in the code would be wrong; [Info] has the original ones. The code grows by a fifth,
-// about. Data segments that are close to each other become one, with the zeros between them, where that makes no
+// names are left out, as positions in the code would be wrong; [Info] has the original ones. The code grows by half,
+// about, and more if it has many small functions. Data segments that are close to each other become one, with the zeros between them, where that makes no
 // difference: engines write them one by one into each new instance, and a program in Go has tens of thousands.
 //
 // A start function is metered like all others. Imported globals are refused unless

@@ -189,6 +189,11 @@ func TestRunaways(t *testing.T) {
 	indirect.elems = [][]byte{seq(u32(0), constI32(0), op(opEnd), u32(1), u32(0))}
 	fill := simple(loop(void, constI32(0), op(opRefNull, byte(FuncRef)), constI32(1000), miscOp(miscTableFill, 0), br(0)))
 	fill.tables = []asmTable{{FuncRef, Extent{Min: 1000}}}
+	leafLoop := simple(loop(void, call(1), br(0)))
+	leafLoop.fn(nil, nil, nil)
+	leafTable := simple(loop(void, constI32(0), callIndirect(0, 0), br(0)))
+	leafTable.tables = []asmTable{{FuncRef, Extent{Min: 1}}}
+	leafTable.elems = [][]byte{seq(u32(0), constI32(0), op(opEnd), u32(1), u32(leafTable.fn(nil, nil, nil)))}
 	params := &asm{types: []FuncType{{types(I32), types(I32)}}}
 	params.export("run", KindFunction, params.fn(nil, nil, nil, constI32(0), loop([]byte{0}, br(0)), op(opDrop)))
 
@@ -205,6 +210,10 @@ func TestRunaways(t *testing.T) {
 		{"2^30 calls", tree},
 		{"recursion", simple(call(0))},
 		{"recursion through a table", indirect},
+		{"loop that calls a leaf", leafLoop},
+		{"leaf through a table", leafTable},
+		{"loop out of an inner one", simple(loop(void, loop(void, loop(void, br(2)))))},
+		{"inner loop out of a block", simple(loop(void, block(void, loop(void, constI32(1), brIf(1), br(0)), op(opUnreachable)), br(0)))},
 		{"memory.fill", simple(loop(void, constI32(0), constI32(1), constI32(65536), miscOp(miscMemoryFill, 0), br(0)))},
 		{"memory.copy", simple(loop(void, constI32(0), constI32(1), constI32(65535), miscOp(miscMemoryCopy, 0, 0), br(0)))},
 		{"table.fill", fill},

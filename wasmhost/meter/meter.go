@@ -10,7 +10,7 @@ const (
 	FuelGlobal = "protoo:fuel"
 	// YieldModule and YieldFunction name the function that the module imports,
 	// of the type (i64) → i64. The module calls it when the fuel is below zero:
-	// the parameter is the fuel, the result is what to go on with.
+	// the parameter is the fuel, the result is what to go on with. While that is below zero, it may be called again at once.
 	YieldModule   = "protoo:meter"
 	YieldFunction = "yield"
 
@@ -32,7 +32,7 @@ type Options struct {
 	ImportedGlobals bool
 	// Gate names exported functions that can be called through one, GateFunction. Engines have a stack for each function that
 	// they are asked for, and reading and writing the fuel takes longer than to pass it. They take one or two i32 or
-	// nothing, and return an i64 or nothing: calling another one, or one that is not there, traps.
+	// nothing, and return an i64 or nothing: calling another one, or one that is not there, traps. The first is reached soonest.
 	Gate []string
 	// State asks for [Metered.State], for which the module's mutable globals are exported.
 	State bool

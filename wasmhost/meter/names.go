@@ -1,5 +1,7 @@
 package meter
 
+import "slices"
+
 // names is what is kept of the name section (§7.4.1): what stack traces show.
 type names struct {
 	module    span // its part's content, empty without one
@@ -58,9 +60,9 @@ func readNameMap(r *reader, begins func(at int)) int {
 	return n
 }
 
-// appendNames writes the section for the module in which the function at index
-// added is new, and those from there on have moved up by one. The one at last is new as well, if it is not 0.
-func appendNames(out []byte, n *names, module []byte, added uint32, name string, last uint32) []byte {
+// appendNames writes the section for the module in which yield's function is new, and those from there on have moved up by one.
+// Behind them come the gate, if its index is not 0, and copies of functions, which have the names of these.
+func appendNames(out []byte, n *names, module []byte, yield, gate uint32, copies []copied) []byte {
 	part := func(id byte, content []byte) {
 		out = append(out, id)
 		out = appendU32(out, uint32(len(content)))
@@ -71,28 +73,33 @@ func appendNames(out []byte, n *names, module []byte, added uint32, name string,
 		part(0, module[n.module.start:n.module.end])
 	}
 	count := n.count + 1
-	if last > 0 {
+	var functions, behind []byte
+	if gate > 0 {
+		behind = appendName(appendU32(behind, gate), GateFunction)
 		count++
 	}
-	functions := appendU32(nil, uint32(count))
 	r := reader{data: module, pos: n.functions.start, end: n.functions.end}
-	own := appendName(appendU32(nil, added), name)
+	own := appendName(appendU32(nil, yield), YieldModule+"."+YieldFunction)
 	for r.more() {
 		i := r.u32()
-		if i >= added {
+		start := r.pos
+		r.bytes(r.u32())
+		name := module[start:r.pos]
+		for len(copies) > 0 && copies[0].of < i {
+			copies = copies[1:]
+		}
+		if len(copies) > 0 && copies[0].of == i {
+			behind = append(appendU32(behind, copies[0].index), name...)
+			count++
+		}
+		if i >= yield {
 			functions = append(functions, own...)
 			own = nil
 			i++
 		}
-		functions = appendU32(functions, i)
-		start := r.pos
-		r.bytes(r.u32())
-		functions = append(functions, module[start:r.pos]...)
+		functions = append(appendU32(functions, i), name...)
 	}
 	functions = append(functions, own...)
-	if last > 0 {
-		functions = appendName(appendU32(functions, last), GateFunction)
-	}
-	part(1, functions)
+	part(1, slices.Concat(appendU32(nil, uint32(count)), functions, behind))
 	return out
 }

@@ -28,6 +28,7 @@ const (
 	opI64Const     byte = 0x42
 	opF32Const     byte = 0x43
 	opF64Const     byte = 0x44
+	opI32Eq        byte = 0x46
 	opI32Ne        byte = 0x47
 	opI64LtS       byte = 0x53
 	opI64Add       byte = 0x7c

@@ -75,6 +75,7 @@ type parser struct {
 	mutable  []uint32  // globals whose values can be set from outside
 	volatile bool      // something can change that cannot be set from outside
 	bodies   []span
+	leaves   []leaf // by function, nil while they are not known
 	names    *names
 }
 

@@ -48,8 +48,16 @@ func (g *random) module() *asm {
 		g.funcs = append(g.funcs, FuncType{g.valueTypes(3), g.valueTypes(2)})
 	}
 	g.funcs[0] = FuncType{types(I32, I64), types(I32, I64)}
-	for _, f := range g.funcs {
-		g.function(f)
+	leaves := len(g.funcs)
+	for range g.IntN(3) {
+		g.funcs = append(g.funcs, FuncType{g.valueTypes(2), g.valueTypes(2)})
+	}
+	for i, f := range g.funcs {
+		if i < leaves {
+			g.function(f)
+		} else {
+			g.leaf(f)
+		}
 	}
 	g.asm.datas = [][]byte{
 		seq(u32(0), constI32(16), op(opEnd), appendName(nil, "active")),
@@ -96,6 +104,17 @@ func (g *random) function(f FuncType) {
 	body := seq(g.charge(costEntry+costLocal*len(g.locals)), g.take())
 	for g.left > 0 {
 		body = seq(body, g.statement())
+	}
+	g.asm.fn(f.Params, f.Results, own, body, g.pushAll(f.Results))
+}
+
+// leaf adds a function without loops and calls, which is usually so small that its callers pay for it. It may trap.
+func (g *random) leaf(f FuncType) {
+	own := types(I32, I64)
+	g.locals = append(append([]ValueType{}, f.Params...), own...)
+	body := g.charge(costEntry + costLocal*len(g.locals))
+	if g.IntN(2) == 0 {
+		body = seq(body, op(opBlock), void, g.push(I32, 1), g.ins(brIf(0)), g.push(I32, 1), g.ins(globalSet(global32)), op(opEnd))
 	}
 	g.asm.fn(f.Params, f.Results, own, body, g.pushAll(f.Results))
 }

@@ -5,11 +5,12 @@ import "slices"
 // A rewriter writes the module that was parsed.
 type rewriter struct {
 	*parser
-	out   []byte
-	gate  []string // what is called through the gate; none without one
-	state bool     // whether mutable globals are exported
-	body  body
-	code  // of the function that is written
+	out    []byte
+	gate   []string // what is called through the gate; none without one
+	state  bool     // whether mutable globals are exported
+	body   body
+	copies []copied // of leaves
+	code            // of the function that is written
 }
 
 func (p *parser) rewrite(o Options) []byte {
@@ -17,15 +18,16 @@ func (p *parser) rewrite(o Options) []byte {
 	w.body.parser = p
 	w.global, w.yield = uint32(p.nGlobals), uint32(p.imported.funcs)
 	w.out = append(w.out, p.reader.data[:8]...)
+	w.findLeaves()
 	for _, s := range sections {
 		w.one(s.id)
 	}
 	if p.names != nil {
-		last := uint32(0)
+		gate := uint32(0)
 		if len(w.gate) > 0 {
-			last = uint32(len(p.funcs)) + 1
+			gate = uint32(len(p.funcs)) + 1
 		}
-		w.section(sectionCustom, appendNames(nil, p.names, p.reader.data, w.yield, YieldModule+"."+YieldFunction, last))
+		w.section(sectionCustom, appendNames(nil, p.names, p.reader.data, w.yield, gate, w.copies))
 	}
 	return w.out
 }
@@ -46,7 +48,11 @@ func (w *rewriter) one(id byte) {
 		yield = append(yield, byte(KindFunction))
 		w.extended(id, len(w.info.Imports), appendU32(yield, uint32(len(w.info.Types))), nil)
 	case sectionFunction:
-		w.extended(id, len(w.parser.bodies), nil, appendU32(nil, uint32(len(w.info.Types))+1))
+		copies := make([][]byte, len(w.copies))
+		for i, c := range w.copies {
+			copies[i] = appendU32(nil, w.funcs[c.of])
+		}
+		w.extended(id, len(w.parser.bodies), nil, appendU32(nil, uint32(len(w.info.Types))+1), copies...)
 	case sectionGlobal:
 		w.extended(id, w.info.Globals, []byte{byte(I64), 1, opI64Const, 0, opEnd}, nil)
 	case sectionExport:
@@ -118,16 +124,52 @@ func (w *rewriter) bodies() {
 	if len(w.gate) > 0 {
 		n++
 	}
-	content = appendU32(content, uint32(n))
-	for f := range w.parser.bodies {
-		w.body.read(f)
+	content = appendU32(content, uint32(n+len(w.copies)))
+	add := func() {
 		w.write(&w.body)
 		content = appendU32(content, uint32(len(w.b)))
 		content = append(content, w.b...)
+	}
+	for f := range w.parser.bodies {
+		w.body.read(f)
+		add()
 	}
 	if len(w.gate) > 0 {
 		body := w.gateBody(w.gate, w.global)
 		content = append(appendU32(content, uint32(len(body))), body...)
 	}
+	for _, c := range w.copies {
+		w.body.read(int(c.of) - w.imported.funcs)
+		w.body.regions[0].cost = 0
+		add()
+	}
 	w.section(sectionCode, content)
+}
+
+// A copied function is behind all others a second time.
+type copied struct {
+	of    uint32 // the function's index in the module that was parsed
+	index uint32
+}
+
+// findLeaves finds the functions that are copied without their charge, because those who call the copy pay for it.
+func (w *rewriter) findLeaves() {
+	next := uint32(len(w.funcs)) + 1
+	if len(w.gate) > 0 {
+		next++
+	}
+	leaves := make([]leaf, len(w.funcs))
+	for f, at := range w.parser.bodies {
+		if at.end-at.start > leafBytes {
+			continue
+		}
+		w.body.read(f)
+		if cost := w.body.constant(); cost > 0 {
+			i := w.imported.funcs + f
+			leaves[i] = leaf{next, cost}
+			w.copies = append(w.copies, copied{uint32(i), next})
+			next++
+		}
+	}
+	w.leaves = leaves
 }
