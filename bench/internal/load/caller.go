@@ -26,13 +26,14 @@ type pending struct {
 // lostAfter is when a request without an answer makes room for another, where requests get lost.
 const lostAfter = 5 * time.Second
 
-func newCaller(number int, conn Conn, request, response string, payload, window int) *caller {
+// newCaller returns one whose requests have the numbers from first on.
+func newCaller(number int, first int64, conn Conn, request, response string, payload, window int) *caller {
 	return &caller{
 		number:   number,
 		conn:     conn,
 		request:  newForm(request, payload),
 		response: newForm(response, payload),
-		next:     firstID,
+		next:     first,
 		waiting:  make([]pending, window),
 	}
 }
@@ -47,9 +48,7 @@ func (c *caller) send(intended, now time.Duration) (ok bool, err error) {
 	p.sent.Store(int64(now))
 	p.id.Store(c.next)
 	msg := c.request.fill(c.next)
-	if c.next++; c.next > lastID {
-		c.next = firstID
-	}
+	c.next++
 	return true, c.conn.Send(msg)
 }
 

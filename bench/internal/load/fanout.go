@@ -30,12 +30,16 @@ func (r *run) fanout() error {
 	var all sync.WaitGroup
 	for i, conn := range devices {
 		all.Go(func() {
-			f := newDelivery(user, r.job.Payload)
+			f, next := newDelivery(user, r.job.Payload), int64(firstID)
 			r.receive(fmt.Sprintf("device %d", i), conn, func(msg []byte) error {
-				id, err := f.match(msg)
+				n, id, err := f.match(msg)
 				if err != nil {
 					return err
 				}
+				if n != next {
+					return fmt.Errorf("got message %d, expected %d", n, next)
+				}
+				next++
 				r.count(i, r.now()-time.Duration(sent.Load()))
 				if missing.Add(-1) == 0 {
 					delivered <- struct{}{}
@@ -94,15 +98,15 @@ func newDelivery(user string, payload int) delivery {
 	}
 }
 
-// match returns the id as it was written.
-func (d delivery) match(msg []byte) (string, error) {
+// match returns the message's number, and the id as it was written.
+func (d delivery) match(msg []byte) (n int64, id string, err error) {
 	rest, ok := bytes.CutPrefix(msg, d.before)
 	end := bytes.IndexByte(rest, ',')
 	if !ok || end < 0 {
-		return "", fmt.Errorf("got %s, expected %s", excerpt(msg), excerpt(d.before))
+		return 0, "", fmt.Errorf("got %s, expected %s", excerpt(msg), excerpt(d.before))
 	}
-	if _, err := d.after.match(rest[end:]); err != nil {
-		return "", err
+	if n, err = d.after.match(rest[end:]); err != nil {
+		return 0, "", err
 	}
-	return string(rest[:end]), nil
+	return n, string(rest[:end]), nil
 }

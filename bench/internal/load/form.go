@@ -15,6 +15,8 @@ type Dialect struct {
 	Hello    []string // messages to send before everything else
 	Skip     int      // messages that are then to come
 	Lossy    bool     // requests, or answers, may get lost
+	Ping     string   // a message that may come at any time, if not "", and
+	Pong     string   // what it is answered with
 }
 
 // Protoo is protoo's own protocol.

@@ -45,7 +45,7 @@ func TestDelivery(t *testing.T) {
 		`{"method":"message","path":"/users/everybody","id":42}`: "",
 		`{"method":"message"`: "",
 	} {
-		if id, err := d.match([]byte(msg)); id != want || (err == nil) != (want != "") {
+		if _, id, err := d.match([]byte(msg)); id != want || (err == nil) != (want != "") {
 			t.Errorf("%s: got %q and %v, want %q", msg, id, err, want)
 		}
 	}
@@ -57,7 +57,7 @@ type nowhere struct{ Conn }
 func (nowhere) Send([]byte) error { return nil }
 
 func TestCaller(t *testing.T) {
-	c := newCaller(0, nowhere{}, Protoo.Request, Protoo.Response, 10, 2)
+	c := newCaller(0, firstID, nowhere{}, Protoo.Request, Protoo.Response, 10, 2)
 	for i, want := range []bool{true, true, false} {
 		if ok, err := c.send(time.Duration(i), time.Duration(i)); ok != want || err != nil {
 			t.Errorf("request %d: got %v, %v", i, ok, err)

@@ -14,6 +14,9 @@ const (
 	longest  = time.Minute
 )
 
+// Never is the time of a request without an answer. Nobody waits so long for one.
+const Never = longest
+
 // A Histogram counts times. Its JSON is HdrHistogram's own compressed form, so that other tools can read it.
 type Histogram struct{ h *hdrhistogram.Histogram }
 
@@ -27,13 +30,16 @@ func (h *Histogram) Record(d time.Duration) {
 	_ = h.h.RecordValue(int64(min(max(d, shortest), longest))) // it fails for what is out of range only
 }
 
-// Quantile returns the time that a part q of all has not exceeded, or 0 if there are none.
+// Quantile returns the time that a part q of all has not exceeded, or 0 if there are none. From Never on it is no time: that many had no answer.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	if h.Count() == 0 {
 		return 0
 	}
 	return time.Duration(h.h.ValueAtPercentile(100 * q))
 }
+
+// Tells reports whether at least one time lies beyond the q-th quantile: without one, the quantile is nothing but the largest.
+func (h *Histogram) Tells(q float64) bool { return float64(h.Count())*(1-q) >= 1 }
 
 // Count returns how many there are. A nil histogram has none.
 func (h *Histogram) Count() int64 {

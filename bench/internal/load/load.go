@@ -78,7 +78,7 @@ type Measurement struct {
 	// Busy counts requests that Open did not send because the peer's earlier ones waited for their answers.
 	Busy int64 `json:"busy"`
 
-	Latency *Histogram `json:"latency,omitempty"`
+	Latency *Histogram `json:"latency,omitempty"` // for Open, what was lost has taken Never
 	Service *Histogram `json:"service,omitempty"` // for Open: from when it was really sent, so not corrected
 	Lag     *Histogram `json:"lag,omitempty"`     // for Open: how late it was sent
 

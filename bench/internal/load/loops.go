@@ -9,7 +9,7 @@ import (
 func (r *run) closed() error {
 	d := r.server.Dialect()
 	return r.loops(r.job.Peers, func(i int, conn Conn) (*caller, error) {
-		return newCaller(i, conn, on(d.Request, "/echo"), d.Response, r.job.Payload, r.job.InFlight), nil
+		return newCaller(i, r.firstOf(i), conn, on(d.Request, "/echo"), d.Response, r.job.Payload, r.job.InFlight), nil
 	})
 }
 
@@ -83,7 +83,7 @@ func (r *run) relay() error {
 				return other.Send(reply.fill(id))
 			})
 		})
-		return newCaller(i, conn, on(d.Request, path), d.Response, r.job.Payload, r.job.InFlight), nil
+		return newCaller(i, r.firstOf(i), conn, on(d.Request, path), d.Response, r.job.Payload, r.job.InFlight), nil
 	})
 	r.fail(errDone)
 	r.leave()

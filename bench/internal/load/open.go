@@ -28,7 +28,7 @@ func (r *run) openWith(sleep func(time.Duration)) error {
 	err := r.dialAll(len(callers), func(i int) error {
 		conn, err := r.connect(username(i), uuid)
 		if err == nil {
-			callers[i] = newCaller(i, conn, on(d.Request, "/echo"), d.Response, r.job.Payload, maxWaiting)
+			callers[i] = newCaller(i, r.firstOf(i), conn, on(d.Request, "/echo"), d.Response, r.job.Payload, maxWaiting)
 			callers[i].lossy = d.Lossy
 		}
 		return err
@@ -81,7 +81,7 @@ func (o *schedule) answer(c *caller, msg []byte) error {
 		now := o.now()
 		o.latency.record(c.number, now-intended)
 		o.service.record(c.number, now-sent)
-		o.requests.Add(1)
+		o.answers[c.number].Add(1)
 	}
 	return nil
 }
@@ -100,22 +100,29 @@ func (o *schedule) drive() error {
 	if err != nil {
 		return err
 	}
-	wait := patience
-	if o.server.Dialect().Lossy {
+	lossy, wait := o.server.Dialect().Lossy, patience
+	if lossy {
 		wait = patienceLossy
 	}
-	for last, since := int64(0), o.now(); o.requests.Load() < o.sent && o.now()-since < wait; {
+	for last, since := int64(0), o.now(); o.requests() < o.sent && o.now()-since < wait; {
 		if err := o.sleep(5 * time.Millisecond); err != nil {
 			return err
 		}
-		if n := o.requests.Load(); n > last {
+		if n := o.requests(); n > last {
 			last, since = n, o.now()
 		}
 	}
 	m := o.measurement
-	m.Requests = o.requests.Load()
+	m.Requests = o.requests()
 	m.Sent, m.Busy, m.Lost = o.sent, o.busy, o.sent-m.Requests
+	if m.Lost > 0 && !lossy {
+		return fmt.Errorf("%d of %d requests had no answer, although nothing gets lost on this transport", m.Lost, m.Sent)
+	}
 	m.Latency, m.Service, m.Lag = o.latency.merge(), o.service.merge(), o.lag
+	for range m.Lost {
+		m.Latency.Record(Never)
+		m.Service.Record(Never)
+	}
 	return nil
 }
 

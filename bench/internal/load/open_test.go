@@ -1,8 +1,10 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,13 +19,14 @@ import (
 type fake struct {
 	stallFrom, stallUntil time.Time
 	answer                func(msg string) string
+	dialect               *Dialect // protoo's, if nil
 }
 
 func (s *fake) Dial(context.Context, string, string) (Conn, error) {
 	return &fakeConn{server: s, answers: make(chan []byte, 10_000), gone: make(chan struct{})}, nil
 }
 
-func (*fake) Dialect() Dialect { return Protoo }
+func (s *fake) Dialect() Dialect { return *cmp.Or(s.dialect, &Protoo) }
 
 func (*fake) CPU() (machine.Reading, error) { return machine.Reading{}, nil }
 
@@ -118,23 +121,200 @@ func TestWarmupDoesNotCount(t *testing.T) {
 	})
 }
 
+// Where requests get lost, percentiles are of what was sent. Elsewhere a loss is a failure.
 func TestOpenLosses(t *testing.T) {
+	lossy := Protoo
+	lossy.Lossy = true
+	for _, dialect := range []*Dialect{&lossy, nil} {
+		synctest.Test(t, func(t *testing.T) {
+			n := 0
+			s := &fake{dialect: dialect, answer: func(msg string) string {
+				if n++; n%10 == 0 {
+					return ""
+				}
+				return msg
+			}}
+			m, err := openFake(t, s, Job{Peers: 1, Payload: 10, Rate: 100, Duration: time.Second})
+			if dialect == nil {
+				if err == nil {
+					t.Error("a reliable transport may lose requests")
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Sent != 100 || m.Lost != 10 || m.Requests != 90 {
+				t.Errorf("%d sent, %d lost, %d answered", m.Sent, m.Lost, m.Requests)
+			}
+			if d := m.Latency.Quantile(0.9); d > time.Millisecond {
+				t.Errorf("nine of ten took %v", d)
+			}
+			if d := m.Latency.Quantile(0.91); d < Never {
+				t.Errorf("91 of 100 took %v, but only 90 have an answer", d)
+			}
+		})
+	}
+}
+
+// A peer that gets no answer any more, but keeps its connection, is noticed, although the other one goes on.
+func TestSilence(t *testing.T) {
+	for _, kind := range []Kind{Closed, Storm} {
+		for swallowed, ok := range map[int64]bool{1: false, 150: false, 299: false, 0: true} {
+			synctest.Test(t, func(t *testing.T) {
+				var n atomic.Int64
+				s := &fake{answer: func(msg string) string {
+					if n.Add(1) == swallowed {
+						return ""
+					}
+					return echoLate(msg)
+				}}
+				job := Job{Kind: kind, Peers: 2, Payload: 10, Warmup: 50 * time.Millisecond, Duration: 100 * time.Millisecond}
+				if _, err := Run(t.Context(), s, job); (err == nil) != ok {
+					t.Errorf("%s without answer %d: got %v", kind, swallowed, err)
+				}
+			})
+		}
+	}
+}
+
+// messenger is a server that passes what a sender sends on to all devices, after change has seen it.
+type messenger struct {
+	fake
+	devices []*fakeConn
+	change  func(device int, msg string) []string
+}
+
+func (s *messenger) Dial(ctx context.Context, username, uuid string) (Conn, error) {
+	conn, err := s.fake.Dial(ctx, username, uuid)
+	if username == "sender" {
+		return senderConn{conn.(*fakeConn), s}, err
+	}
+	s.devices = append(s.devices, conn.(*fakeConn))
+	return deviceConn{conn}, err
+}
+
+type deviceConn struct{ Conn }
+
+func (deviceConn) Send([]byte) error { return nil }
+
+type senderConn struct {
+	*fakeConn
+	server *messenger
+}
+
+func (c senderConn) Send(msg []byte) error {
+	time.Sleep(time.Millisecond)
+	_, rest, _ := strings.Cut(string(msg), `"id":"`)
+	id, rest, _ := strings.Cut(rest, `"`)
+	for i, device := range c.server.devices {
+		for _, text := range c.server.change(i, `{"method":"message","path":"/users/everybody","id":"~1"`+strings.TrimSuffix(rest, "}")+`,"sender":{"username":"sender","uuid":"d"}}`) {
+			device.answers <- []byte(text)
+		}
+	}
+	c.answers <- fmt.Appendf(nil, `{"status":200,"reason":"message sent to %d peers","id":"%s"}`, len(c.server.devices), id)
+	return nil
+}
+
+// Each device has to get each message once, and no other.
+func TestFanout(t *testing.T) {
+	const first, second = "1000000000", "1000000001"
+	for _, tt := range []struct {
+		name   string
+		change func(device int, msg string) []string
+		ok     bool
+	}{
+		{"as it should be", func(_ int, msg string) []string { return []string{msg} }, true},
+		{"twice to one, instead of once to each", func(device int, msg string) []string {
+			return [][]string{{msg, msg}, nil}[device]
+		}, false},
+		{"the first again", func(_ int, msg string) []string { return []string{strings.Replace(msg, second, first, 1)} }, false},
+		{"to one only", func(device int, msg string) []string { return [][]string{{msg}, nil}[device] }, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &messenger{change: tt.change}
+			m, err := Run(t.Context(), s, Job{Kind: Fanout, Peers: 2, Payload: 10, Duration: 100 * time.Millisecond})
+			if (err == nil) != tt.ok {
+				t.Errorf("%s: got %+v, %v", tt.name, m, err)
+			}
+		})
+	}
+}
+
+// An answer to another peer's request is none.
+func TestCrossTalk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		s := &fake{answer: func(msg string) string {
-			if n++; n%10 == 0 {
+		var mu sync.Mutex
+		var held []string
+		s := &fake{answer: func(msg string) string { // each gets what the other one has asked for
+			mu.Lock()
+			defer mu.Unlock()
+			if held = append(held, msg); len(held) < 3 {
 				return ""
 			}
+			msg, held = held[0], held[1:]
 			return msg
 		}}
-		m, err := openFake(t, s, Job{Peers: 1, Payload: 10, Rate: 100, Duration: time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if m.Sent != 100 || m.Lost != 10 {
-			t.Errorf("%d sent, %d lost", m.Sent, m.Lost)
+		if m, err := Run(t.Context(), s, Job{Kind: Closed, Peers: 2, InFlight: 2, Payload: 10, Duration: time.Second}); err == nil {
+			t.Errorf("nobody noticed: %+v", m)
+		} else if !errors.Is(err, errUnasked) {
+			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// echoLate answers after a millisecond, so that simulated time goes on.
+func echoLate(msg string) string {
+	time.Sleep(time.Millisecond)
+	return msg
+}
+
+// Pings of a protocol above WebSocket are answered, and are no answers.
+func TestPing(t *testing.T) {
+	dialect := Protoo
+	dialect.Ping, dialect.Pong = "2", "3"
+	for _, kind := range []Kind{Closed, Storm, Idle} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &pinging{fake: fake{dialect: &dialect}}
+			if _, err := Run(t.Context(), s, Job{Kind: kind, Peers: 1, Payload: 10, Duration: 100 * time.Millisecond}); err != nil {
+				t.Errorf("%s: %v", kind, err)
+			}
+			if s.pongs == 0 {
+				t.Errorf("%s: no ping was answered", kind)
+			}
+		})
+	}
+}
+
+// pinging sends a ping to each connection, and counts the answers.
+type pinging struct {
+	fake
+	pongs int
+}
+
+func (s *pinging) Dial(ctx context.Context, username, uuid string) (Conn, error) {
+	conn, err := s.fake.Dial(ctx, username, uuid)
+	conn.(*fakeConn).answers <- []byte("2")
+	return pingedConn{conn.(*fakeConn), s}, err
+}
+
+func (s *pinging) Resident(ctx context.Context) (uint64, error) {
+	time.Sleep(time.Millisecond)
+	return s.fake.Resident(ctx)
+}
+
+type pingedConn struct {
+	*fakeConn
+	server *pinging
+}
+
+func (c pingedConn) Send(msg []byte) error {
+	if string(msg) == "3" {
+		c.server.pongs++
+		return nil
+	}
+	time.Sleep(time.Millisecond)
+	return c.fakeConn.Send(msg)
 }
 
 func TestWrongAnswers(t *testing.T) {

@@ -24,7 +24,7 @@ type run struct {
 	began  time.Time
 
 	measuring atomic.Bool
-	requests  atomic.Int64
+	answers   []atomic.Int64 // by peer
 	latency   *recorder
 
 	mu    sync.Mutex
@@ -37,7 +37,12 @@ type run struct {
 func newRun(ctx context.Context, fail context.CancelCauseFunc, s Server, job Job) *run {
 	job.InFlight = max(job.InFlight, 1)
 	return &run{ctx: ctx, fail: fail, server: s, job: job, began: time.Now(), latency: newRecorder(),
-		conns: make(map[Conn]struct{}), measurement: new(Measurement)}
+		answers: make([]atomic.Int64, job.Peers), conns: make(map[Conn]struct{}), measurement: new(Measurement)}
+}
+
+// firstOf is the number of a peer's first request. No two peers have the same numbers, so that an answer to another one's request is not taken.
+func (r *run) firstOf(peer int) int64 {
+	return firstID + int64(peer)*((lastID-firstID)/int64(r.job.Peers))
 }
 
 func (r *run) now() time.Duration { return time.Since(r.began) }
@@ -59,7 +64,11 @@ func (r *run) dial(username, uuid string) (Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect %s: %w", username, err)
 	}
-	if err := greet(conn, r.server.Dialect()); err != nil {
+	d := r.server.Dialect()
+	if d.Ping != "" {
+		conn = &ponging{conn, d}
+	}
+	if err := greet(conn, d); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("greet as %s: %w", username, err)
 	}
@@ -99,6 +108,24 @@ func greet(conn Conn, d Dialect) error {
 		}
 	}
 	return nil
+}
+
+// ponging is a connection that answers pings which are messages.
+type ponging struct {
+	Conn
+	dialect Dialect
+}
+
+func (c *ponging) Receive() ([]byte, error) {
+	for {
+		msg, err := c.Conn.Receive()
+		if err != nil || string(msg) != c.dialect.Ping {
+			return msg, err
+		}
+		if err := c.Send([]byte(c.dialect.Pong)); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // hangUp ends a connection.
@@ -172,21 +199,40 @@ func (r *run) receive(who string, conn Conn, handle func(msg []byte) error) {
 const patience = 20 * time.Second
 
 // measure waits for the warm-up to end and measures for the job's duration. Where that is too short for an answer, it goes on
-// until there is one.
+// until there is one. Afterwards each peer has to get one more: a peer that got none any more would have been left out of everything, unnoticed.
 func (r *run) measure() error {
 	if err := r.sleep(r.job.Warmup); err != nil {
 		return err
 	}
-	return r.between(func() error {
+	err := r.between(func() error {
 		r.measuring.Store(true)
 		defer r.measuring.Store(false)
-		before := r.requests.Load()
+		before := r.requests()
 		err := r.sleep(r.job.Duration)
-		for until := r.now() + patience; err == nil && r.requests.Load() == before && r.now() < until; {
+		for until := r.now() + patience; err == nil && r.requests() == before && r.now() < until; {
 			err = r.sleep(time.Millisecond)
 		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	before := make([]int64, len(r.answers))
+	for i := range r.answers {
+		before[i] = r.answers[i].Load()
+	}
+	until := r.now() + patience
+	for i := range r.answers {
+		for r.answers[i].Load() == before[i] {
+			if r.now() > until {
+				return fmt.Errorf("peer %d of %d got no answer any more, within %v", i, len(r.answers), patience)
+			}
+			if err := r.sleep(time.Millisecond); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // between measures what happens while work runs. Whatever is divided by each other is read together: this goroutine can
@@ -229,7 +275,7 @@ type glance struct {
 func (r *run) look() (g glance, err error) {
 	g.traffic = r.traffic()
 	g.at = time.Now()
-	g.requests = r.requests.Load()
+	g.requests = r.requests()
 	g.server, err = r.server.CPU()
 	return g, err
 }
@@ -262,7 +308,15 @@ func (r *run) count(who int, took time.Duration) {
 	if r.measuring.Load() {
 		r.latency.record(who, took)
 	}
-	r.requests.Add(1)
+	r.answers[who].Add(1)
+}
+
+// requests returns how many have been answered, of all peers together.
+func (r *run) requests() (sum int64) {
+	for i := range r.answers {
+		sum += r.answers[i].Load()
+	}
+	return sum
 }
 
 // on puts a path into a dialect's request.

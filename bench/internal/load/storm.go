@@ -14,7 +14,7 @@ func (r *run) storm() error {
 	for i := range r.job.Peers {
 		all.Go(func() {
 			for r.ctx.Err() == nil {
-				if err := r.visit(i, username(int(arrived.Add(1))), d); err != nil && r.ctx.Err() == nil {
+				if err := r.visit(i, arrived.Add(1), d); err != nil && r.ctx.Err() == nil {
 					r.failed("connection storm", err)
 				}
 			}
@@ -27,14 +27,14 @@ func (r *run) storm() error {
 	return err
 }
 
-func (r *run) visit(i int, name string, d Dialect) error {
+func (r *run) visit(i int, visitor int64, d Dialect) error {
 	began := r.now()
-	conn, err := r.dial(name, uuid)
+	conn, err := r.dial(username(int(visitor)), uuid)
 	if err != nil {
 		return err
 	}
 	defer r.hangUp(conn)
-	c := newCaller(i, conn, on(d.Request, "/echo"), d.Response, r.job.Payload, 1)
+	c := newCaller(i, firstID+visitor, conn, on(d.Request, "/echo"), d.Response, r.job.Payload, 1)
 	if _, err := c.send(began, began); err != nil {
 		return err
 	}

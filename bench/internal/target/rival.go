@@ -58,6 +58,8 @@ var Rivals = []Rival{
 			Response: `43$id[{"status":200,"reason":"OK","data":$data}]`,
 			Hello:    []string{"40"},
 			Skip:     2,
+			Ping:     "2",
+			Pong:     "3",
 		},
 	},
 	{
