@@ -169,7 +169,7 @@ func TestSilence(t *testing.T) {
 					}
 					return echoLate(msg)
 				}}
-				job := Job{Kind: kind, Peers: 2, Payload: 10, Warmup: 50 * time.Millisecond, Duration: 100 * time.Millisecond}
+				job := Job{Kind: kind, Peers: 2, Payload: 10, Warmup: 500 * time.Millisecond, Duration: time.Second}
 				if _, err := Run(t.Context(), s, job); (err == nil) != ok {
 					t.Errorf("%s without answer %d: got %v", kind, swallowed, err)
 				}
@@ -244,18 +244,20 @@ func TestFanout(t *testing.T) {
 // An answer to another peer's request is none.
 func TestCrossTalk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var held []string
+		one, other := make(chan string), make(chan string)
 		s := &fake{answer: func(msg string) string { // each gets what the other one has asked for
-			mu.Lock()
-			defer mu.Unlock()
-			if held = append(held, msg); len(held) < 3 {
+			msg = echoLate(msg)
+			select {
+			case one <- msg:
+				return <-other
+			case theirs := <-one:
+				other <- msg
+				return theirs
+			case <-time.After(time.Second):
 				return ""
 			}
-			msg, held = held[0], held[1:]
-			return msg
 		}}
-		if m, err := Run(t.Context(), s, Job{Kind: Closed, Peers: 2, InFlight: 2, Payload: 10, Duration: time.Second}); err == nil {
+		if m, err := Run(t.Context(), s, Job{Kind: Closed, Peers: 2, Payload: 10, Duration: time.Second}); err == nil {
 			t.Errorf("nobody noticed: %+v", m)
 		} else if !errors.Is(err, errUnasked) {
 			t.Errorf("got %v", err)
@@ -263,9 +265,9 @@ func TestCrossTalk(t *testing.T) {
 	})
 }
 
-// echoLate answers after a millisecond, so that simulated time goes on.
+// echoLate answers after a while, so that simulated time goes on.
 func echoLate(msg string) string {
-	time.Sleep(time.Millisecond)
+	time.Sleep(10 * time.Millisecond)
 	return msg
 }
 
