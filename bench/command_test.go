@@ -80,7 +80,7 @@ func TestSmoke(t *testing.T) {
 		want   string
 	}{
 		{1, exitOK, "fewer than three rounds"},
-		{3, exitFailed, "REGRESSION"},
+		{3, exitRegression, "REGRESSION"},
 	} {
 		before, after := rewrite(t, name+".json", tt.rounds, 1), rewrite(t, name+".json", tt.rounds, 3)
 		code, stdout, _ = bench(t, t.Context(), "compare", before, after)
@@ -153,13 +153,15 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		{"-help", exitOK, "Usage"},
-		{"-unknown", exitUsage, "not defined"},
-		{"argument", exitUsage, "1 arguments, expected 0"},
-		{"compare one", exitUsage, "1 arguments, expected 2"},
+		{"-unknown", exitFailed, "not defined"},
+		{"argument", exitFailed, "1 arguments, expected 0"},
+		{"compare one", exitFailed, "1 arguments, expected 2"},
 		{"compare none.json none.json", exitFailed, "none.json"},
 		{"compare main.go main.go", exitFailed, "main.go: invalid character"},
 		{"compare -gate speed none.json none.json", exitFailed, "expected"},
 		{"compare -threshold -1 none.json none.json", exitFailed, "expected"},
+		{"compare -threshold NaN none.json none.json", exitFailed, "expected 0 or more"},
+		{"compare -threshold Inf none.json none.json", exitFailed, "expected 0 or more"},
 		{"-run (", exitFailed, "missing closing"},
 		{"-pin perhaps", exitFailed, "expected on, off or auto"},
 		{"-rounds 0", exitFailed, "at least 1"},

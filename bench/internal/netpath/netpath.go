@@ -20,7 +20,8 @@ func (l Loss) String() string {
 // A Path is such a network. The zero value of Host and Program stands for this machine's loopback, where
 // only Via leads through the path.
 type Path struct {
-	Label   string   // what it is, for the report
+	Label   string   // what it is, for the report: the same whenever it is the same
+	Note    string   // why it is not a better one, or ""
 	Host    string   // IP address that the server has to listen on
 	Program []string // what has to start the server
 	// Via returns the address to dial for a server's, on the network "tcp" or "udp". Close ends it.
@@ -39,7 +40,7 @@ func New(l Loss) (*Path, error) {
 	if err != nil {
 		return nil, errors.Join(err, refused)
 	}
-	p.Label += fmt.Sprintf(" (no network namespace: %v)", refused)
+	p.Note = fmt.Sprintf("no network namespace for loss and delay: %v", refused)
 	return p, nil
 }
 

@@ -91,3 +91,17 @@ func TestUDP(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Two sessions whose paths are alike have the same label for it, whatever the reason was that there is no better one.
+func TestLabel(t *testing.T) {
+	t.Setenv("PATH", "") // so that there is no iproute2
+	loss := Loss{Part: 0.01}
+	p, err := New(loss)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if proxies, _ := newProxies(loss); p.Label != proxies.Label || p.Note == "" {
+		t.Errorf("got %q and the note %q, want %q", p.Label, p.Note, proxies.Label)
+	}
+}

@@ -24,6 +24,25 @@ func Sessions(w io.Writer, before, after *result.Report) {
 	if before.Machine.Processor != after.Machine.Processor || before.Machine.Processors != after.Machine.Processors {
 		fmt.Fprintln(w, "The two are from different machines: the reference makes up for their speed, not for their differences.")
 	}
+	for _, setting := range []struct {
+		name     string
+		was, now any
+	}{
+		{"kernels", before.Machine.Kernel, after.Machine.Kernel},
+		{"versions of Go", before.Machine.Go, after.Machine.Go},
+		{"settings of the garbage collector (GOGC)", before.Settings.GOGC, after.Settings.GOGC},
+		{"numbers of rounds", before.Settings.Rounds, after.Settings.Rounds},
+		{"times of a measurement", before.Settings.Time, after.Settings.Time},
+		{"times of warm-up", before.Settings.Warmup, after.Settings.Warmup},
+		{"processors for the server alone", before.Settings.ServerCPUs, after.Settings.ServerCPUs},
+	} {
+		if was, now := fmt.Sprint(setting.was), fmt.Sprint(setting.now); was != now {
+			fmt.Fprintf(w, "The two have different %s: %s and %s.\n", setting.name, was, now)
+		}
+	}
+	if before.Interrupted || after.Interrupted {
+		fmt.Fprintln(w, "One of the two was interrupted: its last round is incomplete.")
+	}
 	const more = 2 // times as noisy, or as busy
 	if a, b := unrest(before), unrest(after); max(a, b) > more*min(a, b) {
 		fmt.Fprintln(w, "One of the two was measured while the machine was much busier with other things: what differs may be that.")
@@ -48,14 +67,13 @@ func unrest(r *result.Report) float64 {
 	return r.Noise[0].Median * (1 + r.Noise[0].Load/float64(max(r.Machine.Processors, 1)))
 }
 
-// Changes writes how a session compares with an earlier one. A change is marked when it is past the threshold; gated says which
-// metrics count as regressions. It returns how many there are.
-func Changes(w io.Writer, changes []result.Change, threshold float64, gated func(metric string) bool) (regressions int, err error) {
+// Changes writes how a session compares with an earlier one. A change is marked when it is past the threshold. It returns how many regressions there are.
+func Changes(w io.Writer, changes []result.Change, threshold float64) (regressions int, err error) {
 	t := table{Head: []string{"scenario", "target", "metric", "new/old", "from", "to", ""}}
 	for _, c := range changes {
 		verdict := ""
 		switch {
-		case c.Regression(threshold) && gated(c.Metric.Name):
+		case c.Regression(threshold):
 			verdict = "REGRESSION"
 			regressions++
 		case c.Worse(threshold):

@@ -33,7 +33,8 @@ func sample() *result.Report {
 	}
 	closed := func(peers int) load.Job { return load.Job{Kind: load.Closed, Peers: peers, InFlight: 1, Payload: 64} }
 	r := &result.Report{
-		Machine:  machine.Description{Processor: "Test <processor>", Processors: 2},
+		Machine:  machine.Description{Processor: "Test <processor>", Processors: 2, Kernel: "6.1", Go: "go1"},
+		Settings: result.Settings{Rounds: 3, Time: 150 * time.Millisecond, GOGC: "400"},
 		Noise:    []machine.Noise{{Median: 1.01, P99: 1.5, Worst: 3}},
 		Targets:  []result.Target{{Name: "ws", About: "WebSocket"}},
 		Versions: map[string]string{"example.com/module": "v1.2.3"},
@@ -169,11 +170,11 @@ func TestChanges(t *testing.T) {
 		{Group: "closed loop", Scenario: "64", Target: "ws", Metric: result.Sent, Ratio: result.Ratio{Value: 2, High: math.Inf(1)}},
 	}
 	var b strings.Builder
-	n, err := Changes(&b, changes, 0.1, func(metric string) bool { return metric == "cpu" || metric == "memory" })
-	if n != 1 || err != nil {
+	n, err := Changes(&b, changes, 0.1)
+	if n != 0 || err != nil {
 		t.Errorf("%d regressions, %v", n, err)
 	}
-	for _, want := range []string{`all +ws +cpu +1\.500 +1\.400 +1\.600 +REGRESSION\n`, `p99 .*worse\n`, `p50 .*better\n`, `memory +1\.500 +0\.900 +1\.600\n`,
+	for _, want := range []string{`all +ws +cpu +1\.500 +1\.400 +1\.600 +worse\n`, `p99 .*worse\n`, `p50 .*better\n`, `memory +1\.500 +0\.900 +1\.600\n`,
 		`closed loop: 64 +ws +cpu +1\.700 +1\.200 +1\.800 +worse\n`, `sent +2\.000 +– +–\n`} {
 		if !regexp.MustCompile(want).MatchString(b.String()) {
 			t.Errorf("nothing matches %s in\n%s", want, b.String())
@@ -182,7 +183,8 @@ func TestChanges(t *testing.T) {
 }
 
 func TestSessions(t *testing.T) {
-	const machines, busier = "different machines", "busier"
+	const machines, busier, kernels, compilers, gc, rounds, times, pinning, interrupted = "different machines", "busier", "kernels: 6.1 and 6.2", "Go: go1 and go2", "(GOGC): 400 and off", "rounds: 3 and 5", "measurement: 150ms and 1s",
+		"alone: [] and [1]", "interrupted"
 	for _, tt := range []struct {
 		name   string
 		change func(*result.Report)
@@ -193,12 +195,19 @@ func TestSessions(t *testing.T) {
 		{"another machine", func(r *result.Report) { r.Machine.Processor = "Other" }, []string{machines}},
 		{"busier", func(r *result.Report) { r.Noise[0].Load = 6 }, []string{busier}},
 		{"noisier", func(r *result.Report) { r.Noise[0].Median = 2.5 }, []string{busier}},
+		{"another kernel", func(r *result.Report) { r.Machine.Kernel = "6.2" }, []string{kernels}},
+		{"another compiler", func(r *result.Report) { r.Machine.Go = "go2" }, []string{compilers}},
+		{"another collector", func(r *result.Report) { r.Settings.GOGC = "off" }, []string{gc}},
+		{"more rounds", func(r *result.Report) { r.Settings.Rounds = 5 }, []string{rounds}},
+		{"longer", func(r *result.Report) { r.Settings.Time = time.Second }, []string{times}},
+		{"pinned", func(r *result.Report) { r.Settings.ServerCPUs = []int{1} }, []string{pinning}},
+		{"interrupted", func(r *result.Report) { r.Interrupted = true }, []string{interrupted}},
 	} {
 		after := sample()
 		tt.change(after)
 		var b strings.Builder
 		Sessions(&b, sample(), after)
-		for _, text := range []string{machines, busier} {
+		for _, text := range []string{machines, busier, kernels, compilers, gc, rounds, times, pinning, interrupted} {
 			if got, want := strings.Contains(b.String(), text), slices.Contains(tt.want, text); got != want {
 				t.Errorf("%s: says %q: %v, want %v in\n%s", tt.name, text, got, want, b.String())
 			}

@@ -17,12 +17,16 @@ type Change struct {
 	Metric   Metric
 	Ratio    Ratio // new to old, each related to the reference of its own session
 
-	// strict is the ratio with an interval so wide that of all comparisons of this metric, none is wrong with the same confidence.
-	strict Ratio
+	certain bool // that it is worse, even though it is one of many comparisons
 }
 
 // Worse tells whether it has become worse by more than a threshold (0.1 is a tenth), and not by chance, if it was the only thing to look at.
-func (c Change) Worse(threshold float64) bool { return c.worse(c.Ratio, threshold) }
+func (c Change) Worse(threshold float64) bool {
+	if c.Metric.More {
+		return c.Ratio.Value < 1/(1+threshold) && c.Ratio.High < 1
+	}
+	return c.Ratio.Value > 1+threshold && c.Ratio.Low > 1
+}
 
 // Better is the opposite of Worse.
 func (c Change) Better(threshold float64) bool {
@@ -30,21 +34,9 @@ func (c Change) Better(threshold float64) bool {
 	return c.Worse(threshold)
 }
 
-// Regression tells whether it is worse even though it was one of many comparisons. Of fifty that have not changed, with three rounds, some
-// look worse: what cannot be told from these is no regression. All measurements of a target together are one comparison.
-func (c Change) Regression(threshold float64) bool {
-	if c.Group == "" {
-		return c.Worse(threshold)
-	}
-	return c.worse(c.strict, threshold)
-}
-
-func (c Change) worse(r Ratio, threshold float64) bool {
-	if c.Metric.More {
-		return r.Value < 1/(1+threshold) && r.High < 1
-	}
-	return r.Value > 1+threshold && r.Low > 1
-}
+// Regression tells whether a gated metric is worse by more than a threshold even though it was one of many to look at: of two sessions in which nothing
+// has changed, all that is compared has a regression in it with Chance at most.
+func (c Change) Regression(threshold float64) bool { return c.certain && c.Worse(threshold) }
 
 // A pair is what a metric of a measurement was and is, by round, related to the reference. Rounds without a value have 0.
 type pair struct {
@@ -54,42 +46,61 @@ type pair struct {
 }
 
 // Compare relates each series to the reference of its session, round by round, and the new ones to the old ones. First come the changes of
-// all measurements of a target together. What only one of the two has, and the reference itself, is left out.
-func Compare(before, after *Report) ([]Change, error) {
-	pairs, err := pairsOf(before, after)
-	if err != nil {
-		return nil, err
-	}
+// all measurements of a target together. What only one of the two has, and the reference itself, is left out; skipped says what both have, but not alike.
+// Only gated metrics, by name, can have regressions.
+func Compare(before, after *Report, gated []string) (changes []Change, skipped []string, err error) {
+	pairs, skipped := pairsOf(before, after)
 	if len(pairs) == 0 {
-		return nil, fmt.Errorf("the two have no measurement in common that both relate to the %s", Reference)
+		return nil, skipped, fmt.Errorf("the two have no measurement in common that both relate to the %s", Reference)
 	}
-	changes := overall(pairs)
-	number := make(map[string]float64) // of comparisons of a metric in which something can be told
+	together, means := overall(pairs)
+	var single []Change
 	for _, p := range pairs {
-		if outside(len(positive(p.now)), len(positive(p.before)), Chance) >= 0 {
-			number[p.metric.Name]++
-		}
+		single = append(single, Change{Group: p.series.Group, Scenario: p.series.Scenario, Target: p.series.Target, Metric: p.metric,
+			Ratio: RatioOf(positive(p.now), positive(p.before), Chance)})
 	}
-	for _, p := range pairs {
-		now, was := positive(p.now), positive(p.before)
-		changes = append(changes, Change{
-			Group: p.series.Group, Scenario: p.series.Scenario, Target: p.series.Target, Metric: p.metric,
-			Ratio:  RatioOf(now, was, Chance),
-			strict: RatioOf(now, was, Chance/max(number[p.metric.Name], 1)),
-		})
+	// Both kinds share the chance, where there are rounds enough for that.
+	chance := Chance
+	if enough := Chance / 2; certain(single, pairs, gated, enough) {
+		chance -= enough
 	}
-	return changes, nil
+	certain(together, means, gated, chance)
+	return append(together, single...), skipped, nil
 }
 
-func pairsOf(before, after *Report) (pairs []pair, err error) {
+// certain marks the changes that chance would hardly make any of them look like, and tells whether there are rounds enough to tell.
+func certain(changes []Change, pairs []pair, gated []string, chance float64) bool {
+	var family []pair
+	var of []*Change
+	for i, p := range pairs {
+		if slices.Contains(gated, p.metric.Name) && min(len(positive(p.before)), len(positive(p.now))) >= Rounds {
+			family, of = append(family, p), append(of, &changes[i])
+		}
+	}
+	chances, least := familywise(family)
+	for i, c := range chances {
+		of[i].certain = c <= chance
+	}
+	return least <= chance
+}
+
+// Rounds is how many of them a session must have before anything can be told.
+const Rounds = 3
+
+func pairsOf(before, after *Report) (pairs []pair, skipped []string) {
 	for _, now := range after.Series {
 		was := before.Find(now.Scenario, now.Target)
 		if now.Target == Reference || was == nil {
 			continue
 		}
 		if now.Job.Kind != was.Job.Kind || now.Job.Peers != was.Job.Peers || now.Job.InFlight != was.Job.InFlight ||
-			now.Job.Payload != was.Job.Payload || now.Job.Rate != was.Job.Rate || now.Path != was.Path {
-			return nil, fmt.Errorf("%s, %s is not the same measurement in both", now.Scenario, now.Target)
+			now.Job.Payload != was.Job.Payload || now.Job.Rate != was.Job.Rate {
+			skipped = append(skipped, fmt.Sprintf("%s: %s: %s: not the same load in both", now.Group, now.Scenario, now.Target))
+			continue
+		}
+		if now.Path != was.Path {
+			skipped = append(skipped, fmt.Sprintf("%s: %s: %s: the path was %q, and is %q", now.Group, now.Scenario, now.Target, was.Path, now.Path))
+			continue
 		}
 		for _, m := range Compared {
 			p := pair{series: now, metric: m, before: related(before, was, m), now: related(after, now, m)}
@@ -98,18 +109,18 @@ func pairsOf(before, after *Report) (pairs []pair, err error) {
 			}
 		}
 	}
-	return pairs, nil
+	return pairs, skipped
 }
 
-// overall compares all measurements of each target together: the geometric mean of what each is to its own old median, by round. What was measured
-// in fewer than three rounds, in either session, is left out.
-func overall(pairs []pair) (changes []Change) {
+// overall compares all measurements of each target together, where there are three at least: the geometric mean, by round, of what each is to the
+// median of both sessions. What was measured in too few rounds, in either session, is left out.
+func overall(pairs []pair) (changes []Change, together []pair) {
 	const enough = 3
 	type key struct{ target, metric string }
 	var order []key
 	of := make(map[key][]pair)
 	for _, p := range pairs {
-		if len(positive(p.before)) < enough || len(positive(p.now)) < enough {
+		if min(len(positive(p.before)), len(positive(p.now))) < Rounds {
 			continue
 		}
 		k := key{p.series.Target, p.metric.Name}
@@ -119,14 +130,19 @@ func overall(pairs []pair) (changes []Change) {
 		of[k] = append(of[k], p)
 	}
 	for _, k := range order {
+		if len(of[k]) < enough {
+			continue
+		}
 		var before, now []mean
 		for _, p := range of[k] {
-			unit := Median(positive(p.before))
+			unit := Median(positive(slices.Concat(p.before, p.now)))
 			before, now = gather(before, p.before, unit), gather(now, p.now, unit)
 		}
-		changes = append(changes, Change{Target: k.target, Metric: of[k][0].metric, Ratio: RatioOf(means(now), means(before), Chance)})
+		p := pair{metric: of[k][0].metric, before: means(before), now: means(now)}
+		together = append(together, p)
+		changes = append(changes, Change{Target: k.target, Metric: p.metric, Ratio: RatioOf(positive(p.now), positive(p.before), Chance)})
 	}
-	return changes
+	return changes, together
 }
 
 // A mean is a geometric one that grows.
@@ -149,10 +165,11 @@ func gather(rounds []mean, values []float64, unit float64) []mean {
 	return rounds
 }
 
-func means(rounds []mean) (values []float64) {
-	for _, m := range rounds {
+func means(rounds []mean) []float64 {
+	values := make([]float64, len(rounds))
+	for i, m := range rounds {
 		if m.n > 0 {
-			values = append(values, math.Exp(m.logs/float64(m.n)))
+			values[i] = math.Exp(m.logs / float64(m.n))
 		}
 	}
 	return values
@@ -164,14 +181,20 @@ func positive(values []float64) []float64 {
 }
 
 // related returns a metric's values by round, each divided by the reference's in the same round, or by the reference's median if that
-// round has none.
+// round has none. Times on a path that delays are not divided: most of them does not depend on how fast the machine is.
 func related(r *Report, s *Series, m Metric) []float64 {
+	values := make([]float64, len(s.Runs))
+	if s.Path != "" && m.Timed {
+		for i, run := range s.Runs {
+			values[i], _ = m.Of(run)
+		}
+		return values
+	}
 	reference := r.Nearest(s, m)
 	if reference == nil {
 		return nil
 	}
 	middle := Median(m.Values(reference))
-	values := make([]float64, len(s.Runs))
 	for i, run := range s.Runs {
 		v, ok := m.Of(run)
 		if !ok {

@@ -28,7 +28,6 @@ var (
 	Throughput = Metric{Name: "rate", Unit: "/s", More: true, Timed: true, value: throughput}
 	P50        = Metric{Name: "p50", Unit: "µs", Timed: true, value: quantile(0.5)}
 	P99        = Metric{Name: "p99", Unit: "µs", Timed: true, value: quantile(0.99)}
-	P999       = Metric{Name: "p99.9", Unit: "µs", Timed: true, value: quantile(0.999)}
 	Memory     = Metric{Name: "memory", Unit: "B", value: perPeer}
 )
 
@@ -54,7 +53,11 @@ func throughput(m *load.Measurement) (float64, bool) {
 
 func quantile(q float64) func(*load.Measurement) (float64, bool) {
 	return func(m *load.Measurement) (float64, bool) {
-		return micros(m.Latency.Quantile(q)), m.Latency.Count() > 0
+		if !m.Latency.Tells(q) {
+			return 0, false
+		}
+		d := m.Latency.Quantile(q)
+		return micros(d), d < load.Never
 	}
 }
 

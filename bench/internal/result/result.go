@@ -35,6 +35,7 @@ type Settings struct {
 	Rounds        int           `json:"rounds"`
 	Time          time.Duration `json:"time"`
 	Warmup        time.Duration `json:"warmup"`
+	GOGC          string        `json:"GOGC"`                 // of all servers in Go
 	ServerCPUs    []int         `json:"serverCPUs,omitempty"` // none if it was not pinned
 	GeneratorCPUs []int         `json:"generatorCPUs,omitempty"`
 }

@@ -134,7 +134,7 @@ func report(list ...*Series) *Report { return &Report{Format: Format, Series: li
 
 func change(t *testing.T, before, after *Report, metric string) Change {
 	t.Helper()
-	changes, err := Compare(before, after)
+	changes, _, err := Compare(before, after, []string{"cpu"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,91 +171,156 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// session has fifty measurements of a target with some noise, of which one takes a number of times as long.
-func session(random *rand.Rand, rounds int, slower float64) *Report {
-	reference := make([]float64, rounds)
-	for i := range reference {
-		reference[i] = 20
-	}
-	r := report(series(Reference, reference...))
-	for i := range 50 {
-		middle := 10.0
-		if i == 7 {
-			middle *= slower
+// noise is by how much a measurement is above its middle in the mean: one of a target's, and one of the reference, which all targets of a round share.
+type noise struct{ own, reference float64 }
+
+// session has some measurements of each of six targets, of which one takes a number of times as long: in one measurement, or in all if only is "".
+func session(random *rand.Rand, rounds int, n noise, slower float64, only string) *Report {
+	measured := func(scenario, target string, middle, noise float64) *Series {
+		s := &Series{Group: "closed loop", Scenario: scenario, Target: target, Job: load.Job{Kind: load.Closed}}
+		for round := range rounds {
+			cpu := machine.CPU{User: time.Duration(middle * (1 + noise*random.ExpFloat64()))}
+			s.Runs = append(s.Runs, Run{Round: round, Measurement: &load.Measurement{Elapsed: time.Second, Requests: 1, Server: cpu, Traffic: load.Traffic{Sent: 100, Received: 200}}})
 		}
-		s := series("ws", noisy(random, rounds, middle)...)
-		s.Scenario = fmt.Sprint(i)
-		r.Series = append(r.Series, s)
+		return s
+	}
+	r := report(measured("0", Reference, 2e9, n.reference))
+	for target := range 6 {
+		for i := range 8 {
+			scenario, middle := fmt.Sprint(i), 1e9
+			if target == 2 && (only == "" || only == scenario) {
+				middle *= slower
+			}
+			r.Series = append(r.Series, measured(scenario, fmt.Sprint("target ", target), middle, n.own))
+		}
 	}
 	return r
 }
 
-// Of many comparisons, chance makes some look worse. Only what it would hardly do to any of them is a regression.
-func TestRegression(t *testing.T) {
-	random := rand.New(rand.NewPCG(3, 4))
-	const threshold = 0.1
-	worse := 0
-	for range 50 {
-		changes, err := Compare(session(random, 3, 1), session(random, 3, 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range changes {
-			if c.Worse(threshold) {
-				worse++
-			}
-			if c.Regression(threshold) {
-				t.Errorf("%s %s is a regression: %+v", c.Scenario, c.Metric.Name, c.Ratio)
-			}
-		}
-	}
-	if worse == 0 {
-		t.Error("chance makes nothing look worse, so this test tests nothing")
-	}
+var gates = []string{"cpu", "memory", "sent", "received"}
 
-	for rounds, want := range map[int]bool{3: false, 5: false, 7: true} {
-		changes, err := Compare(session(random, rounds, 1), session(random, rounds, 3))
-		if err != nil {
-			t.Fatal(err)
+// regressions returns how many there are of all measurements together, of the slower target and of the others, and of single ones.
+func regressions(t *testing.T, before, after *Report) (right, wrong, single int) {
+	t.Helper()
+	changes, _, err := Compare(before, after, gates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes {
+		switch {
+		case !c.Regression(0.1):
+		case c.Group != "":
+			single++
+		case c.Target == "target 2":
+			right++
+		default:
+			wrong++
 		}
-		for _, c := range changes {
-			if c.Metric.Name != "cpu" {
-				continue
+	}
+	return right, wrong, single
+}
+
+// Two sessions in which nothing has changed differ by a regression, anywhere in them, with the chance that is promised.
+func TestFalseAlarms(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, n := range []noise{{0.2, 0.2}, {0.4, 0.1}, {0.1, 0.4}} {
+		for rounds, tries := range map[int]int{3: 500, 4: 100} {
+			alarms := 0
+			for range tries {
+				if right, wrong, single := regressions(t, session(random, rounds, n, 1, ""), session(random, rounds, n, 1, "")); right+wrong+single > 0 {
+					alarms++
+				}
 			}
-			slow := c.Scenario == "7"
-			if slow && !c.Worse(threshold) {
-				t.Errorf("%d rounds: three times as much is not worse: %+v", rounds, c.Ratio)
-			}
-			if got := c.Regression(threshold); got != (slow && want) {
-				t.Errorf("%d rounds: %s %s: regression is %v: %+v", rounds, c.Group, c.Scenario, got, c.Ratio)
+			t.Logf("%d rounds, noise %v: %d of %d", rounds, n, alarms, tries)
+			if limit := Chance*float64(tries) + 2*math.Sqrt(Chance*float64(tries)); float64(alarms) > limit {
+				t.Errorf("%d rounds, noise %v: %d of %d unchanged sessions have a regression, want at most %g of 100", rounds, n, alarms, tries, 100*Chance)
 			}
 		}
 	}
 }
 
-// What is worse everywhere is a regression with three rounds already.
+// A target that has become slower is found among six.
+func TestRegression(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	const tries = 100
+	for _, tt := range []struct {
+		slower float64
+		rounds int
+		noise  noise
+		found  int // at least
+	}{
+		{1.2, 3, noise{0.1, 0.05}, 80},
+		{1.15, 3, noise{0.1, 0.03}, 70},
+		{1.2, 5, noise{0.2, 0.05}, 80},
+	} {
+		found, wrong := 0, 0
+		for range tries {
+			right, other, _ := regressions(t, session(random, tt.rounds, tt.noise, 1, ""), session(random, tt.rounds, tt.noise, tt.slower, ""))
+			found += min(right, 1)
+			wrong += min(other, 1)
+		}
+		t.Logf("%+v: found %d, wrong %d", tt, found, wrong)
+		if found < tt.found || wrong > 5 {
+			t.Errorf("%g times as slow, %d rounds, noise %v: found %d times of %d, want %d, and %d times in another target", tt.slower, tt.rounds, tt.noise, found, tries, tt.found, wrong)
+		}
+	}
+}
+
+// A single measurement is a regression only if there are rounds enough to tell it from all others.
+func TestSingle(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	for rounds, want := range map[int]int{3: 0, 4: 1, 7: 1} {
+		_, _, single := regressions(t, session(random, rounds, noise{0.1, 0.1}, 1, ""), session(random, rounds, noise{0.1, 0.1}, 3, "5"))
+		if single != want {
+			t.Errorf("%d rounds: %d regressions, want %d", rounds, single, want)
+		}
+	}
+}
+
+// What two measurements only say of a target is not said of all of its measurements.
+func TestFewMeasurements(t *testing.T) {
+	list := func(cpu float64) *Report {
+		r := report(series(Reference, 20, 20, 20))
+		for i := range 2 {
+			s := series("ws", cpu, cpu, cpu)
+			s.Scenario = fmt.Sprint(i)
+			r.Series = append(r.Series, s)
+		}
+		return r
+	}
+	changes, _, err := Compare(list(10), list(20), gates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes {
+		if c.Group == "" || c.Regression(0.1) {
+			t.Errorf("got %+v", c)
+		}
+	}
+}
+
+// What is worse everywhere is a regression with three rounds already, and never with two.
 func TestOverall(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
-	before, after := session(random, 3, 1), session(random, 3, 1)
+	before, after := session(random, 3, noise{0.1, 0.1}, 1, ""), session(random, 3, noise{0.1, 0.1}, 1, "")
 	for _, s := range after.Series[1:] {
 		for _, run := range s.Runs {
-			run.Server.User = run.Server.User * 5 / 4
+			run.Server.User = run.Server.User * 3 / 2
 		}
 	}
 	c := change(t, before, after, "cpu")
-	if c.Group != "" || !c.Regression(0.1) || math.Abs(c.Ratio.Value-1.25) > 0.1 {
+	if c.Group != "" || !c.Regression(0.1) || math.Abs(c.Ratio.Value-1.5) > 0.2 {
 		t.Errorf("got %+v", c)
 	}
 	if c := change(t, after, before, "cpu"); !c.Better(0.1) || c.Regression(0.1) {
 		t.Errorf("the other way around: got %+v", c)
 	}
-	// With two rounds, nothing can be told.
 	for _, r := range []*Report{before, after} {
 		for _, s := range r.Series {
 			s.Runs = s.Runs[:2]
 		}
 	}
-	changes, err := Compare(before, after)
+	changes, _, err := Compare(before, after, gates)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,6 +328,15 @@ func TestOverall(t *testing.T) {
 		if c.Worse(0.1) || c.Better(0.1) || c.Regression(0.1) {
 			t.Errorf("got %+v", c)
 		}
+	}
+}
+
+// Of more rounds than can be dealt out in all ways, some are.
+func TestManyRounds(t *testing.T) {
+	random := rand.New(rand.NewPCG(9, 10))
+	n := noise{0.1, 0.1}
+	if right, wrong, single := regressions(t, session(random, 12, n, 1, ""), session(random, 12, n, 1.5, "")); right != 1 || wrong+single > 8 {
+		t.Errorf("%d, %d and %d regressions", right, wrong, single)
 	}
 }
 
@@ -293,16 +367,76 @@ func TestCompareLeavesOut(t *testing.T) {
 	}
 
 	for name, other := range map[string]*Report{
-		"no reference":        report(series("ws", 10, 10, 10)),
-		"nothing in common":   report(series(Reference, 20), series("wss", 10)),
-		"another measurement": report(series(Reference, 20), series("ws", 10)),
+		"no reference":      report(series("ws", 10, 10, 10)),
+		"nothing in common": report(series(Reference, 20), series("wss", 10)),
 	} {
-		if name == "another measurement" {
-			other.Series[1].Job.Payload = 1
-		}
-		if _, err := Compare(before, other); err == nil {
+		if _, _, err := Compare(before, other, nil); err == nil {
 			t.Errorf("%s: they were compared", name)
 		}
+	}
+}
+
+// What is not the same in both is skipped, and said.
+func TestCompareSkips(t *testing.T) {
+	for want, differ := range map[string]func(*Series){
+		"not the same load":       func(s *Series) { s.Job.Payload = 1 },
+		`the path was "", and is`: func(s *Series) { s.Path = "proxies" },
+	} {
+		before := report(series(Reference, 20), series("ws", 10), series("wss", 10))
+		after := report(series(Reference, 20), series("ws", 10), series("wss", 10))
+		differ(after.Series[1])
+		changes, skipped, err := Compare(before, after, nil)
+		if err != nil || len(skipped) != 1 || !strings.Contains(skipped[0], "ws: "+want) {
+			t.Errorf("%s: skipped %q, %v", want, skipped, err)
+		}
+		for _, c := range changes {
+			if c.Target == "ws" {
+				t.Errorf("%s: compared %+v", want, c)
+			}
+		}
+	}
+}
+
+// Times on a path that delays are not those of the machine. What they cost is.
+func TestCompareDelayed(t *testing.T) {
+	late := func(reference, cpu float64, latency time.Duration) *Report {
+		r := report(series(Reference, reference), series("ws", cpu))
+		for i, d := range []time.Duration{time.Duration(reference) * time.Microsecond, latency} {
+			h := load.NewHistogram()
+			for range 1000 {
+				h.Record(d)
+			}
+			r.Series[i].Runs[0].Measurement.Latency = h
+		}
+		r.Series[1].Path = "one that delays"
+		return r
+	}
+	before, after := late(20, 10, 40*time.Millisecond), late(40, 20, 40*time.Millisecond)
+	for _, metric := range []string{"cpu", "p50", "p99"} {
+		if c := change(t, before, after, metric); c.Ratio.Value != 1 {
+			t.Errorf("%s on a machine that is half as fast: got %+v", metric, c.Ratio)
+		}
+	}
+}
+
+// A quantile needs a time beyond it, and an answer below it.
+func TestQuantiles(t *testing.T) {
+	h := load.NewHistogram()
+	for range 90 {
+		h.Record(time.Millisecond)
+	}
+	run := Run{Measurement: &load.Measurement{Latency: h, Requests: 1}}
+	if _, ok := P99.Of(run); ok {
+		t.Error("there is a 99th percentile of 90")
+	}
+	for range 10 {
+		h.Record(load.Never)
+	}
+	if v, ok := P50.Of(run); !ok || math.Round(v/10) != 100 {
+		t.Errorf("got %g, %v", v, ok)
+	}
+	if v, ok := P99.Of(run); ok {
+		t.Errorf("the 99th percentile of which a tenth was lost is %g", v)
 	}
 }
 

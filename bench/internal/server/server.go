@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,8 +34,11 @@ const (
 	Reference    = "reference"
 )
 
-// GCPercent is the garbage collector's setting, the same as protoo-edge has.
-const GCPercent = 400
+// gcPercent is the garbage collector's setting, the same as protoo-edge has.
+const gcPercent = 400
+
+// GOGC is the setting for all servers in Go, ours and others: the user's, if there is one.
+func GOGC() string { return cmp.Or(os.Getenv("GOGC"), strconv.Itoa(gcPercent)) }
 
 // A server is one that listens.
 type server struct {
@@ -47,7 +52,7 @@ type server struct {
 // start has a transport listen on a free port of a host.
 func start(transport, host string) (*server, error) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(GCPercent)
+		debug.SetGCPercent(gcPercent)
 	}
 	app := newApp()
 	switch transport {

@@ -48,8 +48,9 @@ type Start func(ctx context.Context, name string, o target.Options) (*target.Ser
 
 // session is one that runs.
 type session struct {
-	options Options
-	report  *result.Report
+	options   Options
+	report    *result.Report
+	explained bool // why the path is not a better one
 }
 
 // Run measures the scenarios. When ctx ends, the report has what was measured until then.
@@ -59,7 +60,7 @@ func Run(ctx context.Context, scenarios []Scenario, o Options) *result.Report {
 		Started:  time.Now().UTC().Truncate(time.Second),
 		Machine:  machine.Describe(),
 		Versions: versions(ctx),
-		Settings: result.Settings{Rounds: o.Rounds, Time: o.Time, Warmup: o.Warmup},
+		Settings: result.Settings{Rounds: o.Rounds, Time: o.Time, Warmup: o.Warmup, GOGC: server.GOGC()},
 		Notes:    o.Notes,
 	}}
 	maps.Copy(s.report.Versions, o.Versions)
@@ -191,6 +192,10 @@ func (s *session) run(ctx context.Context, scenario Scenario, name string, job l
 		}
 		defer cleanUp(p.Close)
 		path, o.Host, o.Path = p.Label, p.Host, p.Via
+		if p.Note != "" && !s.explained {
+			s.explained = true
+			s.note(p.Note)
+		}
 		o.Program = slices.Concat(p.Program, o.Program)
 	}
 	start := s.options.Rivals[name]

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/protoo-go/protoo/bench/internal/load"
+	"github.com/protoo-go/protoo/bench/internal/server"
 )
 
 // A Rival is a server that others have written, or one of theirs around a library.
@@ -75,7 +76,7 @@ var Rivals = []Rival{
 
 func golang(name, module, settings string) Rival {
 	return Rival{
-		Name: name, Settings: strings.TrimPrefix(module, "github.com/") + ", " + settings + "; GOGC=400 like ours", module: module,
+		Name: name, Settings: strings.TrimPrefix(module, "github.com/") + ", " + settings + "; GOGC like ours", module: module,
 		command: []string{"./bin/" + name, "--addr", "127.0.0.1:%p"}, needs: name + "/main.go",
 		url: rivalURL, protocol: "protoo", dialect: load.Protoo,
 	}
@@ -153,7 +154,7 @@ func (r *Rival) Start(ctx context.Context, folder, bin string, o Options) (*Serv
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "GOGC=400")
+	cmd.Env = append(os.Environ(), "GOGC="+server.GOGC())
 	s := &Server{
 		address: address,
 		proto:   r.protocol,
