@@ -39,7 +39,6 @@ func newControl(cmd *exec.Cmd) (*control, error) {
 }
 
 func (c *control) hello(ctx context.Context) (h server.Hello, err error) {
-	_ = c.theirs.Close() // so that there is an end when the process ends
 	decoded := make(chan error, 1)
 	go func() { decoded <- c.in.Decode(&h) }()
 	select {
@@ -76,5 +75,4 @@ func (c *control) do(command server.Command) (r server.Result, err error) {
 // close tells the process to end.
 func (c *control) close() {
 	_ = c.stdin.Close()
-	_ = c.theirs.Close()
 }

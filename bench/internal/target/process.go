@@ -23,9 +23,6 @@ func (p *process) start(cmd *exec.Cmd, cpus []int) error {
 	p.cmd = cmd
 	p.exited = make(chan struct{})
 	cmd.Stderr = &p.output
-	if cmd.Stdout == nil {
-		cmd.Stdout = &p.output
-	}
 	separate(cmd)
 	if err := machine.Start(cmd, cpus); err != nil {
 		return fmt.Errorf("start %s: %w", cmd.Path, err)
@@ -39,22 +36,17 @@ func (p *process) start(cmd *exec.Cmd, cpus []int) error {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// stop waits for the process to end, for some time if it has been told to, and kills it then.
-func (p *process) stop(told bool) error {
+// stop waits for the process to end, which has been told to, and kills it if that takes too long.
+func (p *process) stop() error {
 	const patience = 30 * time.Second // the machine may be busy
-	if told {
-		select {
-		case <-p.exited:
-			return p.ended()
-		case <-time.After(patience):
-		}
+	select {
+	case <-p.exited:
+		return p.ended()
+	case <-time.After(patience):
 	}
 	_ = p.cmd.Process.Kill()
 	<-p.exited
-	if told {
-		return fmt.Errorf("%s did not end within %v", p.cmd.Path, patience)
-	}
-	return nil
+	return fmt.Errorf("%s did not end within %v", p.cmd.Path, patience)
 }
 
 // ended returns why the process has ended, if that was not as it should be.

@@ -23,11 +23,13 @@ type Rival struct {
 	Name     string
 	Settings string // that it runs with
 
-	command  []string // with %p for the port; "./bin/" is where Build puts programs
-	needs    string   // the file without which it is not installed
-	module   string   // in Go, or the package of npm, whose version is told
-	url      string   // %a is the address
-	protocol string   // of WebSocket
+	// command has %p for the port; "./bin/" is where Build puts programs. On each line of its standard input the program gives back what memory
+	// it does not need and answers with {}, and it ends with it.
+	command  []string
+	needs    string // the file without which it is not installed
+	module   string // in Go, or the package of npm, whose version is told
+	url      string // %a is the address
+	protocol string // of WebSocket
 	dialect  load.Dialect
 }
 
@@ -42,17 +44,17 @@ var Rivals = []Rival{
 	overWebTransport(),
 	{
 		Name: "ws-npm", Settings: "npm ws with bufferutil, no compression",
-		command: []string{"node", "./ws/server.js", "%p"}, needs: "node_modules/ws", module: "ws",
+		command: []string{"node", "--expose-gc", "--import", "./attend.js", "./ws/server.js", "%p"}, needs: "node_modules/ws", module: "ws",
 		url: rivalURL, protocol: "protoo", dialect: load.Protoo,
 	},
 	{
 		Name: "bun", Settings: "Bun.serve, no compression",
-		command: []string{"./node_modules/.bin/bun", "./bun/server.js", "%p"}, needs: "node_modules/.bin/bun", module: "bun",
+		command: []string{"./node_modules/.bin/bun", "--preload", "./attend.js", "./bun/server.js", "%p"}, needs: "node_modules/.bin/bun", module: "bun",
 		url: rivalURL, dialect: load.Protoo,
 	},
 	{
 		Name: "socket.io", Settings: "Socket.IO over WebSocket only, no compression; an event with an acknowledgement for a request",
-		command: []string{"node", "./socketio/server.js", "%p"}, needs: "node_modules/socket.io", module: "socket.io",
+		command: []string{"node", "--expose-gc", "--import", "./attend.js", "./socketio/server.js", "%p"}, needs: "node_modules/socket.io", module: "socket.io",
 		url: "ws://%a/socket.io/?EIO=4&transport=websocket",
 		dialect: load.Dialect{
 			Request:  `42$id["message",{"path":"$path","data":$data}]`,
@@ -65,7 +67,7 @@ var Rivals = []Rival{
 	},
 	{
 		Name: "protoo-server", Settings: "npm protoo-server 4 with its own messages, answers in one frame",
-		command: []string{"node", "./protoo-server/server.js", "%p"}, needs: "node_modules/protoo-server", module: "protoo-server",
+		command: []string{"node", "--expose-gc", "--import", "./attend.js", "./protoo-server/server.js", "%p"}, needs: "node_modules/protoo-server", module: "protoo-server",
 		url: rivalURL, protocol: "protoo",
 		dialect: load.Dialect{
 			Request:  `{"request":true,"id":$id,"method":"message","data":$data}`,
@@ -77,7 +79,7 @@ var Rivals = []Rival{
 func golang(name, module, settings string) Rival {
 	return Rival{
 		Name: name, Settings: strings.TrimPrefix(module, "github.com/") + ", " + settings + "; GOGC like ours", module: module,
-		command: []string{"./bin/" + name, "--addr", "127.0.0.1:%p"}, needs: name + "/main.go",
+		command: []string{"./bin/" + name, "-attended", "-addr", "127.0.0.1:%p"}, needs: name + "/main.go",
 		url: rivalURL, protocol: "protoo", dialect: load.Protoo,
 	}
 }
@@ -159,13 +161,14 @@ func (r *Rival) Start(ctx context.Context, folder, bin string, o Options) (*Serv
 		address: address,
 		proto:   r.protocol,
 		dialect: r.dialect,
+		rival:   true,
 		target:  func(string, string) string { return strings.ReplaceAll(r.url, "%a", address) },
 	}
 	if u, err := url.Parse(s.target("", "")); err == nil && u.Scheme == "https" {
 		// Its certificate is made when it starts, and nobody else could listen on this machine's loopback.
 		s.over = &load.WebTransport{TLS: &tls.Config{InsecureSkipVerify: true}}
 	}
-	if err := s.start(cmd, o.CPUs); err != nil {
+	if err := s.launch(cmd, o.CPUs); err != nil {
 		return nil, err
 	}
 	if err := s.ready(ctx); err != nil {

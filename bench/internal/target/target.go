@@ -34,8 +34,9 @@ type Options struct {
 // A Server is a process. It is a load.Server.
 type Server struct {
 	process
-	control *control // nil for what is not ours
-	address string   // what clients dial
+	control *control
+	rival   bool   // not ours: it answers, but says nothing
+	address string // what clients dial
 	target  func(username, uuid string) string
 	proto   string // of WebSocket
 	tls     *tls.Config
@@ -56,19 +57,27 @@ func Start(ctx context.Context, transport string, o Options) (*Server, error) {
 	cmd := exec.Command(o.Program[0], append(o.Program[1:len(o.Program):len(o.Program)], kind, host)...)
 	s := &Server{dialect: load.Protoo, proto: "protoo"}
 	s.dialect.Lossy = transport == Datagram
-	var err error
-	if s.control, err = newControl(cmd); err != nil {
-		return nil, err
-	}
-	if err := s.start(cmd, o.CPUs); err != nil {
-		s.control.close()
-		_ = s.control.stdout.Close()
+	if err := s.launch(cmd, o.CPUs); err != nil {
 		return nil, err
 	}
 	if err := s.greet(ctx, transport, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// launch starts the process, with a pipe to tell it what to do. It ends with that pipe, and so with this program, whatever becomes of it.
+func (s *Server) launch(cmd *exec.Cmd, cpus []int) (err error) {
+	if s.control, err = newControl(cmd); err != nil {
+		return err
+	}
+	err = s.start(cmd, cpus)
+	_ = s.control.theirs.Close() // so that there is an end when the process ends
+	if err != nil {
+		s.control.close()
+		_ = s.control.stdout.Close()
+	}
+	return err
 }
 
 // greet learns from the process where it listens.
@@ -122,30 +131,36 @@ func (s *Server) Dialect() load.Dialect { return s.dialect }
 
 func (s *Server) CPU() (machine.Reading, error) {
 	cpu, err := machine.CPUOf(s.pid())
-	if errors.Is(err, machine.ErrUnsupported) && s.control != nil {
+	if errors.Is(err, machine.ErrUnsupported) && !s.rival {
 		r, e := s.control.do(server.Command{Do: server.DoCPU})
 		return r.CPU, e
 	}
 	return cpu, err
 }
 
-// Resident has the process give back what it does not need, if it is one of ours, and waits for others to do so by themselves.
+// Resident has the process give back what it does not need. Others than ours may do some of that later, so it waits until nothing changes.
 func (s *Server) Resident(ctx context.Context) (uint64, error) {
-	if s.control == nil {
+	r, err := s.ask(ctx, server.Command{Do: server.DoResident})
+	if err == nil && s.rival {
 		return s.settled(ctx)
 	}
-	r, err := s.control.do(server.Command{Do: server.DoResident})
 	return r.Resident, err
+}
+
+// ask has the process do something that takes a while. If that takes too long, it is killed.
+func (s *Server) ask(ctx context.Context, command server.Command) (server.Result, error) {
+	stop := context.AfterFunc(ctx, func() { _ = s.cmd.Process.Kill() })
+	defer stop()
+	r, err := s.control.do(command)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return r, err
 }
 
 // Load has a process drive itself: that is how the memory transport is measured.
 func (s *Server) Load(ctx context.Context, job load.Job) (*load.Measurement, error) {
-	stop := context.AfterFunc(ctx, func() { _ = s.cmd.Process.Kill() })
-	defer stop()
-	r, err := s.control.do(server.Command{Do: server.DoLoad, Job: &job})
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
+	r, err := s.ask(ctx, server.Command{Do: server.DoLoad, Job: &job})
 	return r.Measurement, err
 }
 
@@ -154,12 +169,9 @@ func (s *Server) Close() error {
 	if s.over != nil {
 		s.over.Close()
 	}
-	if s.control == nil {
-		return s.stop(false)
-	}
 	s.control.close()
 	defer s.control.stdout.Close()
-	return s.stop(true)
+	return s.stop()
 }
 
 // free returns an address of this machine that nobody listens on.

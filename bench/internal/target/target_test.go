@@ -1,20 +1,27 @@
 package target
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"debug/buildinfo"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"testing"
 
+	"github.com/gobwas/ws"
+
 	"github.com/protoo-go/protoo/bench/internal/load"
+	"github.com/protoo-go/protoo/bench/internal/machine"
 	"github.com/protoo-go/protoo/bench/internal/server"
 )
 
-const serve = "serve"
+const serve, other = "serve", "other"
 
 // The tests' own binary is the server.
 func TestMain(m *testing.M) {
@@ -25,7 +32,48 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if len(os.Args) == 3 && os.Args[1] == other {
+		wasteful(os.Args[2])
+		return
+	}
 	os.Exit(m.Run())
+}
+
+const waste = 128 << 20
+
+// wasteful is a server with garbage that it does not give back before it is told to.
+func wasteful(port string) {
+	garbage := bytes.Repeat([]byte("x"), waste)
+	go func() {
+		_ = http.ListenAndServe("127.0.0.1:"+port, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _, _, _ = ws.UpgradeHTTP(r, w) }))
+	}()
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		clear(garbage[:1])
+		garbage = make([]byte, 1)
+		debug.FreeOSMemory()
+		fmt.Println("{}")
+	}
+}
+
+// A rival gives back what it does not need before its memory is looked at, as ours do, and does not outlive the pipe to it.
+func TestRivalIsAttended(t *testing.T) {
+	r := Rival{command: []string{os.Args[0], other, "%p"}, url: rivalURL, dialect: load.Protoo}
+	s, err := r.Start(t.Context(), ".", "", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resident, err := s.Resident(t.Context())
+	if errors.Is(err, machine.ErrUnsupported) {
+		err, resident = nil, 1
+	}
+	if err != nil || resident == 0 || resident > waste {
+		t.Errorf("%d bytes are resident, %v", resident, err)
+	}
+	_ = s.control.stdin.Close()
+	<-s.exited
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestIdle(t *testing.T) {

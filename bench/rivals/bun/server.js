@@ -1,6 +1,6 @@
 // Answers protoo requests with the least that Bun needs for it: no router, no
 // peers, no transactions. Run with: bun server.js PORT
-const server = Bun.serve({
+Bun.serve({
   hostname: "127.0.0.1",
   port: Number(process.argv[2] ?? 8082),
   fetch(request, server) {
@@ -15,4 +15,3 @@ const server = Bun.serve({
     },
   },
 });
-console.log(`listening on ${server.url}`);

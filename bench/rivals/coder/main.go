@@ -4,12 +4,12 @@ package main
 
 import (
 	"context"
-	"flag"
 	"log"
 	"net/http"
 
 	"github.com/coder/websocket"
 
+	"github.com/protoo-go/protoo/bench/rivals/internal/attend"
 	"github.com/protoo-go/protoo/bench/rivals/internal/echo"
 )
 
@@ -33,7 +33,6 @@ func serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8084", "host:port to listen on")
-	flag.Parse()
-	log.Fatal(http.ListenAndServe(*addr, http.HandlerFunc(serve)))
+	addr := attend.Address("127.0.0.1:8084")
+	log.Fatal(http.ListenAndServe(addr, http.HandlerFunc(serve)))
 }

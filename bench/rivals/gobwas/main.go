@@ -3,13 +3,13 @@
 package main
 
 import (
-	"flag"
 	"log"
 	"net"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
+	"github.com/protoo-go/protoo/bench/rivals/internal/attend"
 	"github.com/protoo-go/protoo/bench/rivals/internal/echo"
 )
 
@@ -34,9 +34,8 @@ func serve(c net.Conn) {
 }
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8086", "host:port to listen on")
-	flag.Parse()
-	l, err := net.Listen("tcp", *addr)
+	addr := attend.Address("127.0.0.1:8086")
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -3,13 +3,13 @@
 package main
 
 import (
-	"flag"
 	"log"
 	"net/http"
 	"sync"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/protoo-go/protoo/bench/rivals/internal/attend"
 	"github.com/protoo-go/protoo/bench/rivals/internal/echo"
 )
 
@@ -42,7 +42,6 @@ func serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8085", "host:port to listen on")
-	flag.Parse()
-	log.Fatal(http.ListenAndServe(*addr, http.HandlerFunc(serve)))
+	addr := attend.Address("127.0.0.1:8085")
+	log.Fatal(http.ListenAndServe(addr, http.HandlerFunc(serve)))
 }

@@ -3,12 +3,12 @@
 package main
 
 import (
-	"flag"
 	"log"
 	"net/http"
 
 	"github.com/lxzan/gws"
 
+	"github.com/protoo-go/protoo/bench/rivals/internal/attend"
 	"github.com/protoo-go/protoo/bench/rivals/internal/echo"
 )
 
@@ -22,10 +22,9 @@ func (handler) OnMessage(c *gws.Conn, m *gws.Message) {
 }
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8081", "host:port to listen on")
-	flag.Parse()
+	addr := attend.Address("127.0.0.1:8081")
 	upgrader := gws.NewUpgrader(handler{}, &gws.ServerOption{SubProtocols: []string{"protoo"}})
-	log.Fatal(http.ListenAndServe(*addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	log.Fatal(http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := upgrader.Upgrade(w, r)
 		if err != nil {
 			return

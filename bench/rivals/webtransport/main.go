@@ -12,7 +12,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"flag"
 	"io"
 	"log"
 	"math/big"
@@ -25,6 +24,8 @@ import (
 	"github.com/quic-go/quic-go/http3"
 	"github.com/quic-go/quic-go/quicvarint"
 	"github.com/quic-go/webtransport-go"
+
+	"github.com/protoo-go/protoo/bench/rivals/internal/attend"
 )
 
 var (
@@ -118,8 +119,7 @@ func serve(session *webtransport.Session) {
 }
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8083", "host:port to listen on, over UDP")
-	flag.Parse()
+	addr := attend.Address("127.0.0.1:8083") // over UDP
 	h := &http3.Server{TLSConfig: http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{certificate()}})}
 	server := &webtransport.Server{H3: h, CheckOrigin: func(*http.Request) bool { return true }}
 	webtransport.ConfigureHTTP3Server(h)
@@ -131,7 +131,7 @@ func main() {
 		}
 		go serve(session)
 	})
-	conn, err := net.ListenPacket("udp", *addr)
+	conn, err := net.ListenPacket("udp", addr)
 	if err != nil {
 		log.Fatal(err)
 	}
