@@ -163,23 +163,18 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	return write(r, *out, stdout)
 }
 
-// write writes what there is, which after an interrupt is not everything.
+// write writes what there is, which after an interrupt is not everything: the files first, because stdout may be a pipe that nobody reads.
 func write(r *result.Report, name string, stdout io.Writer) error {
-	if err := report.Text(stdout, r); err != nil {
+	err := r.Write(name + ".json")
+	page, e := os.Create(name + ".html")
+	if e == nil {
+		e = errors.Join(report.HTML(page, r), page.Close())
+	}
+	if err := errors.Join(err, e, report.Text(stdout, r)); err != nil {
 		return err
 	}
-	if err := r.Write(name + ".json"); err != nil {
-		return err
-	}
-	page, err := os.Create(name + ".html")
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(report.HTML(page, r), page.Close()); err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "\nwritten to %s.html and %s.json\n", name, name)
-	return nil
+	_, err = fmt.Fprintf(stdout, "\nwritten to %s.html and %s.json\n", name, name)
+	return err
 }
 
 func compare(_ context.Context, args []string, stdout, stderr io.Writer) error {

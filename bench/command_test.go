@@ -3,20 +3,29 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/protoo-go/protoo/bench/internal/result"
 )
 
-// The tests' own binary is the server that they measure.
+// The tests' own binary is the server that they measure, and the program when that has to be a process.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "program" {
+		os.Args = os.Args[1:]
+		main()
+	}
 	if len(os.Args) > 1 && os.Args[1] == serverCommand {
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
@@ -143,6 +152,57 @@ func TestInterrupt(t *testing.T) {
 	report, err := result.Read(name + ".json")
 	if err != nil || !report.Interrupted || len(report.Series) == 0 || len(report.Series[0].Runs) == 0 {
 		t.Errorf("what was measured before is lost: %v", err)
+	}
+}
+
+// TestSignals has a terminal closed, and the program ended.
+func TestSignals(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no signals to send")
+	}
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGTERM} {
+		if signal.Ignored(s) {
+			continue
+		}
+		name := filepath.Join(t.TempDir(), "ended")
+		cmd := exec.Command(os.Args[0], "program", "-time", "1ms", "-warmup", "1ms", "-noise", "0", "-rounds", "1000", "-run", "64 × 1, 64 B: ws$", "-o", name)
+		progress, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = progress.Read(make([]byte, 1))
+		if err := cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, progress)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %v", s, err)
+		}
+		if r, err := result.Read(name + ".json"); err != nil || !r.Interrupted {
+			t.Errorf("%v: what was measured is lost: %v", s, err)
+		}
+	}
+}
+
+// full is what cannot be written to.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("nobody reads") }
+
+// The files are there even if nobody reads the table.
+func TestBrokenPipe(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "unread")
+	code := run(t.Context(), []string{"-time", "1ms", "-warmup", "1ms", "-noise", "0", "-rounds", "1", "-run", "64 × 1, 64 B: ws$", "-o", name}, nil, full{}, io.Discard)
+	if code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	for _, file := range []string{name + ".json", name + ".html"} {
+		if info, err := os.Stat(file); err != nil || info.Size() == 0 {
+			t.Errorf("%s is lost: %v", file, err)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // ends returns the addresses of the two ends of a process's path, in the network 198.18.0.0/15 that RFC 2544 reserves for benchmarks. Two
@@ -31,7 +32,11 @@ func newNamespace(l Loss) (*Path, error) {
 	if err := ip("netns", "add", name); err != nil {
 		return nil, err
 	}
-	p.atClose(func() error { return ip("netns", "del", name) })
+	remove, err := guard("ip", "netns", "del", name)
+	if err != nil {
+		return nil, errors.Join(err, ip("netns", "del", name))
+	}
+	p.atClose(remove)
 	connect := p.connectEmulated
 	if err := emulation(name); err != nil {
 		connect = p.connectTUN
@@ -40,6 +45,26 @@ func newNamespace(l Loss) (*Path, error) {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
+}
+
+// guard returns what runs a command, which runs as well when this program ends without having called it, whatever it is that ends it.
+func guard(command ...string) (func() error, error) {
+	cmd := exec.Command("sh", append([]string{"-c", `cat >/dev/null; exec "$@"`, "sh"}, command...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is not for it
+	alive, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() error {
+		_ = alive.Close()
+		if err := cmd.Wait(); err != nil {
+			return fmt.Errorf("%s: %w", strings.Join(command, " "), err)
+		}
+		return nil
+	}, nil
 }
 
 // emulation tells whether the kernel has netem, by trying it on the namespace's own loopback.
