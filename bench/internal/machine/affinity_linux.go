@@ -46,7 +46,7 @@ func Pin(cpus []int) error {
 			return err
 		}
 	}
-	runtime.GOMAXPROCS(len(cpus))
+	runtime.GOMAXPROCS(min(len(cpus), runtime.GOMAXPROCS(0))) // which knows of a quota
 	return nil
 }
 

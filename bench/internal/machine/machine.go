@@ -45,7 +45,8 @@ type Description struct {
 	Arch       string   `json:"arch"`
 	Kernel     string   `json:"kernel,omitempty"`
 	Processor  string   `json:"processor,omitempty"`
-	Processors int      `json:"processors"` // that this process may use
+	Processors int      `json:"processors"`      // that this process may use
+	Quota      float64  `json:"quota,omitempty"` // of them it may use no more at a time, in the mean; 0 is no bound
 	Memory     uint64   `json:"memory,omitempty"`
 	Go         string   `json:"go"`
 	Settings   []string `json:"settings,omitempty"` // of the kernel, as far as they matter
@@ -54,6 +55,7 @@ type Description struct {
 // Describe looks around.
 func Describe() Description {
 	d := Description{OS: runtime.GOOS, Arch: runtime.GOARCH, Processors: len(Allowed()), Go: runtime.Version()}
+	d.Quota = quota("/proc/self/cgroup", "/sys/fs/cgroup")
 	d.Kernel = firstLine("/proc/sys/kernel/osrelease")
 	d.Processor = field("/proc/cpuinfo", "model name")
 	d.Memory = kilobytes("/proc/meminfo", "MemTotal")
@@ -65,8 +67,20 @@ func Describe() Description {
 	return d
 }
 
-func firstLine(path string) string {
+// Capacity is how many processors' time there is.
+func (d Description) Capacity() float64 {
+	if d.Quota > 0 {
+		return min(d.Quota, float64(d.Processors))
+	}
+	return float64(d.Processors)
+}
+
+func contents(path string) string {
 	b, _ := os.ReadFile(path) // there is none on most systems
-	line, _, _ := strings.Cut(string(b), "\n")
+	return string(b)
+}
+
+func firstLine(path string) string {
+	line, _, _ := strings.Cut(contents(path), "\n")
 	return strings.TrimSpace(line)
 }

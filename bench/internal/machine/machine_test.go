@@ -1,6 +1,9 @@
 package machine
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -80,6 +83,41 @@ func TestSchedulingDelays(t *testing.T) {
 	after := SchedulingDelays()
 	if low, high := after.Quantile(before, 0.01), after.Quantile(before, 1); low > high || high == 0 {
 		t.Errorf("between %v and %v", low, high)
+	}
+}
+
+func TestQuota(t *testing.T) {
+	for _, tt := range []struct {
+		name, own string
+		max       map[string]string // by group
+		want      float64
+		capacity  float64 // of 4 processors
+	}{
+		{"no control groups", "", nil, 0, 4},
+		{"no bound", "0::/a/b\n", map[string]string{"a": "max 100000", "a/b": "max 100000"}, 0, 4},
+		{"its own", "0::/a/b\n", map[string]string{"a/b": "150000 100000"}, 1.5, 1.5},
+		{"one around it", "0::/a/b\n", map[string]string{"a": "50000 100000", "a/b": "150000 100000"}, 0.5, 0.5},
+		{"another's", "0::/a\n", map[string]string{"b": "50000 100000"}, 0, 4},
+		{"a container", "1:cpu:/x\n0::/\n", map[string]string{"": "200000 100000"}, 2, 2},
+		{"more than there is", "0::/\n", map[string]string{"": "800000 100000"}, 8, 4},
+	} {
+		root := t.TempDir()
+		write := func(file, text string) {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o777), os.WriteFile(file, []byte(text), 0o666)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(root+"/own", tt.own)
+		for group, text := range tt.max {
+			write(filepath.Join(root, "fs", group, "cpu.max"), text+"\n")
+		}
+		got := quota(root+"/own", root+"/fs")
+		if got != tt.want {
+			t.Errorf("%s: got %g, want %g", tt.name, got, tt.want)
+		}
+		if c := (Description{Processors: 4, Quota: got}).Capacity(); c != tt.capacity {
+			t.Errorf("%s: a capacity of %g, want %g", tt.name, c, tt.capacity)
+		}
 	}
 }
 

@@ -13,8 +13,7 @@ import (
 
 // field returns the value of a "name: value" line, or "".
 func field(path, name string) string {
-	b, _ := os.ReadFile(path)
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(contents(path)) {
 		key, value, ok := strings.Cut(line, ":")
 		if ok && strings.TrimSpace(key) == name {
 			return strings.TrimSpace(value)

@@ -15,15 +15,17 @@ type Metric struct {
 	More bool
 	// Timed says that it means nothing when the generator was the limit.
 	Timed bool
+	// Cost says that it means nothing when something else had the processors. That goes for what is timed as well.
+	Cost  bool
 	value func(*load.Measurement) (float64, bool)
 }
 
 // The metrics.
 var (
-	CPU        = Metric{Name: "cpu", Unit: "µs", value: perRequest(func(m *load.Measurement) float64 { return micros(m.Server.Total()) })}
+	CPU        = Metric{Name: "cpu", Unit: "µs", Cost: true, value: perRequest(func(m *load.Measurement) float64 { return micros(m.Server.Total()) })}
 	Sent       = Metric{Name: "sent", Unit: "B", value: perRequest(func(m *load.Measurement) float64 { return float64(m.Traffic.Sent) })}
 	Received   = Metric{Name: "received", Unit: "B", value: perRequest(func(m *load.Measurement) float64 { return float64(m.Traffic.Received) })}
-	Generator  = Metric{Name: "generator", Unit: "µs", value: perRequest(func(m *load.Measurement) float64 { return micros(m.Generator.CPU.Total()) })}
+	Generator  = Metric{Name: "generator", Unit: "µs", Cost: true, value: perRequest(func(m *load.Measurement) float64 { return micros(m.Generator.CPU.Total()) })}
 	Delay      = Metric{Name: "delay", Unit: "µs", value: delay}
 	Throughput = Metric{Name: "rate", Unit: "/s", More: true, Timed: true, value: throughput}
 	P50        = Metric{Name: "p50", Unit: "µs", Timed: true, value: quantile(0.5)}
@@ -75,7 +77,7 @@ func perPeer(m *load.Measurement) (float64, bool) {
 
 // Of returns the metric of a run, if it has one that counts.
 func (m Metric) Of(r Run) (float64, bool) {
-	if r.Invalid != "" || m.Timed && r.Limited != "" {
+	if r.Invalid != "" || m.Timed && !r.Timed() || m.Cost && r.Starved != "" {
 		return 0, false
 	}
 	return m.value(r.Measurement)

@@ -64,12 +64,17 @@ type Series struct {
 // A Run is one measurement of a series.
 type Run struct {
 	Round int `json:"round"`
-	// Invalid says why nothing in the run counts, Limited why its rates and times do not: the generator was the limit.
+	// Invalid says why nothing in the run counts, Limited why its rates and times do not: the generator was the limit. Starved says why neither
+	// these nor the CPU count: something else had the processors. What is left are bytes and losses.
 	Invalid string `json:"invalid,omitempty"`
 	Limited string `json:"limited,omitempty"`
+	Starved string `json:"starved,omitempty"`
 
 	*load.Measurement
 }
+
+// Timed tells whether the rates and times of a run count.
+func (r Run) Timed() bool { return r.Invalid == "" && r.Limited == "" && r.Starved == "" }
 
 // Find returns a series, or nil.
 func (r *Report) Find(scenario, target string) *Series {
@@ -85,7 +90,7 @@ func (r *Report) Find(scenario, target string) *Series {
 func (s *Series) Latency() *load.Histogram {
 	h := load.NewHistogram()
 	for _, run := range s.Runs {
-		if run.Invalid == "" && run.Limited == "" {
+		if run.Timed() {
 			h.Merge(run.Measurement.Latency)
 		}
 	}

@@ -365,6 +365,12 @@ func TestCompareLeavesOut(t *testing.T) {
 	if n := len(Throughput.Values(after.Series[1])); n != 2 {
 		t.Errorf("%d rates count, want those of the runs that were not limited", n)
 	}
+	after.Series[1].Runs[0].Starved = "something else had the processors"
+	for want, m := range map[int]Metric{1: Throughput, 2: CPU, 3: Sent} {
+		if n := len(m.Values(after.Series[1])); n != want {
+			t.Errorf("%d runs have %s, want %d", n, m.Name, want)
+		}
+	}
 
 	for name, other := range map[string]*Report{
 		"no reference":      report(series("ws", 10, 10, 10)),

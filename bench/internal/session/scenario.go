@@ -109,13 +109,20 @@ func closed(peers, inFlight, payload int, targets []string) Scenario {
 }
 
 func open(rate float64, targets []string) Scenario {
+	job := load.Job{Kind: load.Open, Peers: 64, Rate: rate, Payload: 64}
 	return Scenario{
 		Group:   GroupOpen,
-		Name:    fmt.Sprintf("%g/s from 64", rate),
-		Job:     load.Job{Kind: load.Open, Peers: 64, Rate: rate, Payload: 64},
+		Name:    fmt.Sprintf("%g/s from %d", rate, job.Peers),
+		Job:     job,
 		Targets: targets,
 		Longer:  2,
+		Warmup:  twice(job),
 	}
+}
+
+// twice is how long it takes until an open loop has sent two requests of each peer. Those at the beginning are not like the others.
+func twice(job load.Job) time.Duration {
+	return time.Duration(2 * float64(job.Peers) / job.Rate * float64(time.Second))
 }
 
 func relay(pairs int, targets []string) Scenario {
@@ -156,10 +163,13 @@ func idle(peers int, targets []string) Scenario {
 }
 
 func lossy(part float64, delay time.Duration) Scenario {
+	const roundTrips = 5
+	job := load.Job{Kind: load.Open, Peers: 64, Rate: 500, Payload: 64}
 	return Scenario{
 		Group:   GroupLossy,
 		Name:    fmt.Sprintf("%g %%, %v", 100*part, delay),
-		Job:     load.Job{Kind: load.Open, Peers: 64, Rate: 500, Payload: 64},
+		Job:     job,
+		Warmup:  twice(job) + roundTrips*2*delay,
 		Targets: []string{server.Events, server.Secure, server.WebTransport, target.Datagram},
 		Once:    true,
 		Longer:  5,
@@ -206,6 +216,7 @@ func Beside(rivals []string) []Scenario {
 		closed(64, 1, 128, targets),
 		closed(64, 16, 128, targets),
 		closed(1000, 1, 128, targets),
+		storm(targets),
 		idle(1000, targets),
 	}
 	for i := range scenarios {

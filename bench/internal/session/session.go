@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -106,7 +107,7 @@ func count(scenarios []Scenario, rounds int) (n int) {
 // pin gives half of the processors to the server and keeps the others.
 func (s *session) pin() {
 	own, servers := machine.Halves()
-	if s.options.Pin == PinOff || s.options.Pin == PinAuto && len(own)+len(servers) < 4 {
+	if s.options.Pin == PinOff || s.options.Pin == PinAuto && s.report.Machine.Capacity() < 4 {
 		return
 	}
 	if len(servers) == 0 {
@@ -167,7 +168,7 @@ func (s *session) measure(ctx context.Context, scenario Scenario, name string, r
 	if err != nil {
 		run.Measurement, run.Invalid = nil, err.Error()
 	} else {
-		run.Invalid, run.Limited = s.judge(series, m)
+		s.judge(series, &run)
 	}
 	series.Runs = append(series.Runs, run)
 	fmt.Fprintf(s.options.Progress, "%s  %-16s %-18s %-22s %s\n", progress, scenario.Group, scenario.Name, name, brief(series, run))
@@ -217,30 +218,45 @@ func (s *session) run(ctx context.Context, scenario Scenario, name string, job l
 	return m, path, err
 }
 
-// judge decides whether a run can be believed.
-func (s *session) judge(series *result.Series, m *load.Measurement) (invalid, limited string) {
+// judge decides what of a run can be believed.
+func (s *session) judge(series *result.Series, run *result.Run) {
+	m := run.Measurement
 	switch kind := series.Job.Kind; {
 	case kind == load.Idle:
-		return "", ""
+		return
 	case m.Requests == 0:
-		return "nothing was answered", ""
+		run.Invalid = "nothing was answered"
+		return
+	case series.Shared: // the generator is part of what is measured
 	case kind == load.Open:
-		return "", late(m)
-	case series.Shared:
-		return "", "" // the generator is part of what is measured
+		run.Limited = late(m)
+	default:
+		run.Limited = cmp.Or(s.exhausted(m), waiting(m, 2))
 	}
-	return "", s.exhausted(m)
+	run.Starved = s.starved(series, m)
 }
 
-// late finds an open loop whose own lateness makes up the tail of its latencies.
+// negligible is a delay that nobody has to know of.
+const negligible = 100 * time.Microsecond
+
+// late finds an open loop whose own lateness is a considerable part of its latencies.
 func late(m *load.Measurement) string {
-	const negligible = 100 * time.Microsecond
-	lag, latency := m.Lag.Quantile(0.99), m.Latency.Quantile(0.99)
+	const part = 4
+	lag := m.Lag.Quantile(0.99)
 	switch {
 	case m.Busy > 0:
 		return fmt.Sprintf("%d requests were not sent, because too many had no answer", m.Busy)
-	case lag > negligible && lag > latency/2:
+	case lag > negligible && lag > m.Latency.Quantile(0.99)/part:
 		return fmt.Sprintf("one request in a hundred was sent %v too late", lag.Round(time.Microsecond))
+	}
+	return waiting(m, part)
+}
+
+// waiting finds a generator of which goroutines that were ready, with an answer for instance, waited longer than a part of the latency. In a closed loop they
+// queue even on a machine that has nothing else to do.
+func waiting(m *load.Measurement, part time.Duration) string {
+	if d := m.Generator.Scheduling; d > negligible && d > m.Latency.Quantile(0.99)/part {
+		return fmt.Sprintf("one in a hundred of the generator's goroutines waited %v for its turn", d.Round(time.Microsecond))
 	}
 	return ""
 }
@@ -251,15 +267,32 @@ func (s *session) exhausted(m *load.Measurement) string {
 	generator := float64(m.Generator.CPU.Total()) / float64(m.Elapsed)
 	srv := float64(m.Server.Total()) / float64(m.Elapsed)
 	set := s.report.Settings
-	if len(set.ServerCPUs) > 0 {
-		if generator >= nearly*float64(len(set.GeneratorCPUs)) && srv < nearly*float64(len(set.ServerCPUs)) {
-			return fmt.Sprintf("the generator was the limit: it used %.2f of %d processors, the server %.2f of %d",
-				generator, len(set.GeneratorCPUs), srv, len(set.ServerCPUs))
-		}
-		return ""
+	if len(set.ServerCPUs) > 0 && generator >= nearly*float64(len(set.GeneratorCPUs)) && srv < nearly*float64(len(set.ServerCPUs)) {
+		return fmt.Sprintf("the generator was the limit: it used %.2f of %d processors, the server %.2f of %d",
+			generator, len(set.GeneratorCPUs), srv, len(set.ServerCPUs))
 	}
-	if cpus := s.report.Machine.Processors; generator+srv >= nearly*float64(cpus) && generator > srv {
-		return fmt.Sprintf("the generator was the limit: of %d processors it used %.2f, the server %.2f", cpus, generator, srv)
+	if cpus := s.report.Machine.Capacity(); generator+srv >= nearly*cpus && generator > srv && (len(set.ServerCPUs) == 0 || s.report.Machine.Quota > 0) {
+		return fmt.Sprintf("the generator was the limit: of %g processors it used %.2f, the server %.2f", cpus, generator, srv)
+	}
+	return ""
+}
+
+// starved finds a run in which something else had the processors: threads of the generator were ready without one, although the two did not use
+// them. On a machine with nothing else to do that was up to a quarter of the time, because a thread that becomes ready does not run at once.
+func (s *session) starved(series *result.Series, m *load.Measurement) string {
+	const considerable = 0.3
+	cpus, used := s.report.Machine.Capacity(), m.Generator.CPU.Total()
+	switch pinned := s.report.Settings; {
+	case series.Shared && len(pinned.ServerCPUs) > 0:
+		cpus = float64(len(pinned.ServerCPUs))
+	case len(pinned.ServerCPUs) > 0:
+		cpus = float64(len(pinned.GeneratorCPUs))
+	case !series.Shared:
+		used += m.Server.Total()
+	}
+	all := cpus * float64(m.Elapsed)
+	if others := min(float64(m.Generator.RunDelay), all-float64(used)) / all; others > considerable {
+		return fmt.Sprintf("something else had %.0f %% of the processors' time, for which the generator waited", 100*others)
 	}
 	return ""
 }
@@ -275,8 +308,10 @@ func brief(s *result.Series, r result.Run) string {
 			text += fmt.Sprintf("  %s %.4g %s", m.Name, v, m.Unit)
 		}
 	}
-	if r.Limited != "" {
-		text += "  (" + r.Limited + ")"
+	for _, doubt := range []string{r.Limited, r.Starved} {
+		if doubt != "" {
+			text += "  (" + doubt + ")"
+		}
 	}
 	if len(text) > 2 {
 		text = text[2:]

@@ -23,21 +23,33 @@ func histogram(times ...time.Duration) *load.Histogram {
 func TestLate(t *testing.T) {
 	const ms = time.Millisecond
 	for _, tt := range []struct {
-		name         string
-		lag, latency time.Duration
-		busy         int64
-		limited      bool
+		name                  string
+		lag, waiting, latency time.Duration
+		busy                  int64
+		limited               bool
 	}{
-		{"in time", 10 * time.Microsecond, 1 * ms, 0, false},
-		{"late, but by nothing that matters", 90 * time.Microsecond, ms / 10, 0, false},
-		{"late, but the server is much later", 2 * ms, 10 * ms, 0, false},
-		{"late itself", 6 * ms, 10 * ms, 0, true},
-		{"not sent", 0, 1 * ms, 1, true},
+		{"in time", 10 * time.Microsecond, 0, 1 * ms, 0, false},
+		{"late, but by nothing that matters", 90 * time.Microsecond, 90 * time.Microsecond, ms / 10, 0, false},
+		{"late, but the server is much later", 2 * ms, 2 * ms, 10 * ms, 0, false},
+		{"late itself", 3 * ms, 0, 10 * ms, 0, true},
+		{"late to see answers", 0, 3 * ms, 10 * ms, 0, true},
+		{"not sent", 0, 0, 1 * ms, 1, true},
 	} {
-		m := &load.Measurement{Lag: histogram(tt.lag), Latency: histogram(tt.latency), Busy: tt.busy, Requests: 1}
-		s := &session{report: new(result.Report)}
-		if invalid, limited := s.judge(&result.Series{Job: load.Job{Kind: load.Open}}, m); invalid != "" || (limited != "") != tt.limited {
-			t.Errorf("%s: got %q and %q", tt.name, invalid, limited)
+		m := &load.Measurement{Lag: histogram(tt.lag), Latency: histogram(tt.latency), Busy: tt.busy, Requests: 1, Elapsed: time.Second, Generator: load.Generator{Scheduling: tt.waiting}}
+		s, run := &session{report: new(result.Report)}, result.Run{Measurement: m}
+		if s.judge(&result.Series{Job: load.Job{Kind: load.Open}}, &run); run.Invalid+run.Starved != "" || (run.Limited != "") != tt.limited {
+			t.Errorf("%s: got %+v", tt.name, run)
+		}
+	}
+}
+
+// In a closed loop more of the latencies may be the generator's own.
+func TestWaiting(t *testing.T) {
+	for waiting, limited := range map[time.Duration]bool{0: false, 4 * time.Millisecond: false, 6 * time.Millisecond: true} {
+		m := &load.Measurement{Latency: histogram(10 * time.Millisecond), Requests: 1, Elapsed: time.Second, Generator: load.Generator{Scheduling: waiting}}
+		s, run := &session{report: &result.Report{Machine: machine.Description{Processors: 2}}}, result.Run{Measurement: m}
+		if s.judge(&result.Series{Job: load.Job{Kind: load.Closed}}, &run); run.Invalid+run.Starved != "" || (run.Limited != "") != limited {
+			t.Errorf("%v: got %+v", waiting, run)
 		}
 	}
 }
@@ -46,31 +58,43 @@ func TestExhausted(t *testing.T) {
 	for _, tt := range []struct {
 		name              string
 		generator, server float64 // processors used
+		waited            float64 // seconds of a second
 		pinned            bool
-		limited           bool
+		quota             float64
+		limited, starved  bool
 	}{
-		{"idle", 0.1, 0.1, false, false},
-		{"all is used, mostly by the server", 0.9, 1, false, false},
-		{"all is used, mostly by the generator", 1.1, 0.8, false, true},
-		{"busy, but there is room", 1.1, 0.5, false, false},
-		{"pinned: the server is the limit", 0.95, 0.99, true, false},
-		{"pinned: the generator is the limit", 0.95, 0.5, true, true},
-		{"pinned: nobody is", 0.8, 0.5, true, false},
+		{"idle", 0.1, 0.1, 0, false, 0, false, false},
+		{"all is used, mostly by the server", 0.9, 1, 1, false, 0, false, false},
+		{"all is used, mostly by the generator", 1.1, 0.8, 1, false, 0, true, false},
+		{"busy, but there is room", 1.1, 0.5, 0.2, false, 0, false, false},
+		{"something else is busy", 0.5, 0.5, 2, false, 0, false, true},
+		{"something else is, now and then", 0.6, 0.8, 0.6, false, 0, false, false},
+		{"waiting for a thread to wake up", 0.5, 0.5, 0.5, false, 0, false, false},
+		{"all of the quota is used, mostly by the generator", 0.6, 0.35, 0, false, 1, true, false},
+		{"all of the quota is used, mostly by the server", 0.4, 0.55, 1, false, 1, false, false},
+		{"pinned: all of the quota is used, mostly by the generator", 0.6, 0.35, 0, true, 1, true, false},
+		{"pinned: the server is the limit", 0.95, 0.99, 0, true, 0, false, false},
+		{"pinned: the generator is the limit", 0.95, 0.5, 0, true, 0, true, false},
+		{"pinned: nobody is", 0.8, 0.5, 0, true, 0, false, false},
+		{"pinned: something else is", 0.5, 0.9, 0.5, true, 0, false, true},
 	} {
-		s := &session{report: &result.Report{Machine: machine.Description{Processors: 2}}}
+		s := &session{report: &result.Report{Machine: machine.Description{Processors: 2, Quota: tt.quota}}}
 		if tt.pinned {
 			s.report.Settings.ServerCPUs, s.report.Settings.GeneratorCPUs = []int{1}, []int{0}
 		}
-		used := func(part float64) machine.CPU { return machine.CPU{User: time.Duration(part * float64(time.Second))} }
-		m := &load.Measurement{Elapsed: time.Second, Requests: 1, Server: used(tt.server), Generator: load.Generator{CPU: used(tt.generator)}}
-		if invalid, limited := s.judge(&result.Series{Job: load.Job{Kind: load.Closed}}, m); invalid != "" || (limited != "") != tt.limited {
-			t.Errorf("%s: got %q and %q", tt.name, invalid, limited)
+		seconds := func(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
+		used := func(part float64) machine.CPU { return machine.CPU{User: seconds(part)} }
+		m := &load.Measurement{Elapsed: time.Second, Requests: 1, Latency: histogram(time.Millisecond), Server: used(tt.server),
+			Generator: load.Generator{CPU: used(tt.generator), RunDelay: seconds(tt.waited)}}
+		run := result.Run{Measurement: m}
+		if s.judge(&result.Series{Job: load.Job{Kind: load.Closed}}, &run); run.Invalid != "" || (run.Limited != "") != tt.limited || (run.Starved != "") != tt.starved {
+			t.Errorf("%s: got %q, %q and %q", tt.name, run.Invalid, run.Limited, run.Starved)
 		}
 	}
 	s := &session{report: new(result.Report)}
 	for _, shared := range []bool{false, true} {
-		series := &result.Series{Job: load.Job{Kind: load.Closed}, Shared: shared}
-		if invalid, _ := s.judge(series, new(load.Measurement)); invalid == "" {
+		series, run := &result.Series{Job: load.Job{Kind: load.Closed}, Shared: shared}, result.Run{Measurement: new(load.Measurement)}
+		if s.judge(series, &run); run.Invalid == "" {
 			t.Error("a run without an answer counts")
 		}
 	}
@@ -106,6 +130,13 @@ func TestScenarios(t *testing.T) {
 			t.Errorf("the first scenario is %s for %v, want a closed loop for the reference", list[0].Name, list[0].Targets)
 		}
 		for _, s := range list {
+			// The first request of each peer is not like the others.
+			if job := s.Job; job.Kind == load.Open && float64(s.Warmup)*job.Rate < float64(job.Peers)*float64(time.Second) {
+				t.Errorf("%s: its warm-up of %v has less than a request of each peer", s.Name, s.Warmup)
+			}
+			if s.Lossy != nil && s.Warmup < 4*s.Lossy.Delay {
+				t.Errorf("%s: its warm-up of %v has less than some round trips", s.Name, s.Warmup)
+			}
 			for _, target := range s.Targets {
 				if !described[target] {
 					t.Errorf("%s: nobody knows what %s is", s.Name, target)
