@@ -180,7 +180,7 @@ func write(r *result.Report, name string, stdout io.Writer) error {
 func compare(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	f := flag.NewFlagSet("bench compare", flag.ContinueOnError)
 	threshold := f.Float64("threshold", 0.1, "how much worse something may become: 0.1 is a tenth")
-	gate := f.String("gate", "cpu,memory,sent,received", "comma-separated `metrics` that count as regressions: those, rate, p50, p99")
+	gate := f.String("gate", "cpu,memory,to-server,to-client", "comma-separated `metrics` that count as regressions: those, rate, p50, p99")
 	if err := parse(f, args, 2, stderr); err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func compare(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	for _, name := range gated {
 		if !slices.ContainsFunc(result.Compared, func(m result.Metric) bool { return m.Name == name }) {
-			return fmt.Errorf("-gate: got %q, expected cpu, memory, sent, received, rate, p50 or p99", name)
+			return fmt.Errorf("-gate: got %q, expected cpu, memory, to-server, to-client, rate, p50 or p99", name)
 		}
 	}
 	if !(*threshold >= 0) || math.IsInf(*threshold, 1) {

@@ -34,8 +34,8 @@ type Conn interface {
 
 // Traffic counts bytes on the wire, as far down as the program can see: what TCP carries, or UDP.
 type Traffic struct {
-	Sent     int64 `json:"sent"`
-	Received int64 `json:"received"`
+	Sent     int64 `json:"toServer_bytes"`
+	Received int64 `json:"toClients_bytes"`
 }
 
 // Kind is what peers do.
@@ -61,26 +61,26 @@ const (
 // A Job is one measurement.
 type Job struct {
 	Kind     Kind          `json:"kind"`
-	Peers    int           `json:"peers"`    // devices for Fanout, connections at a time for Storm
-	InFlight int           `json:"inFlight"` // per peer; for Closed and Relay
-	Payload  int           `json:"payload"`  // bytes of text in a request, at least 10
-	Rate     float64       `json:"rate"`     // requests per second, of all peers together; for Open
-	Warmup   time.Duration `json:"warmup"`
-	Duration time.Duration `json:"duration"` // without the warm-up; not for Idle
+	Peers    int           `json:"peers"`         // devices for Fanout, connections at a time for Storm
+	InFlight int           `json:"inFlight"`      // per peer; for Closed and Relay
+	Payload  int           `json:"payload_bytes"` // bytes of text in a request, at least 10
+	Rate     float64       `json:"rate_per_s"`    // requests per second, of all peers together; for Open
+	Warmup   time.Duration `json:"warmup_ns"`
+	Duration time.Duration `json:"duration_ns"` // without the warm-up; not for Idle
 }
 
 // A Measurement is what a job found.
 type Measurement struct {
-	Elapsed  time.Duration `json:"elapsed"`
+	Elapsed  time.Duration `json:"elapsed_ns"`
 	Requests int64         `json:"requests"` // answered in that time; deliveries for Fanout, connections for Storm
 	Sent     int64         `json:"sent"`     // by Open in that time
 	Lost     int64         `json:"lost"`     // of these, without an answer long after
 	// Busy counts requests that Open did not send because the peer's earlier ones waited for their answers.
 	Busy int64 `json:"busy"`
 
-	Latency *Histogram `json:"latency,omitempty"` // for Open, what was lost has taken Never
-	Service *Histogram `json:"service,omitempty"` // for Open: from when it was really sent, so not corrected
-	Lag     *Histogram `json:"lag,omitempty"`     // for Open: how late it was sent
+	Latency *Histogram `json:"latency_ns,omitempty"` // for Open, what was lost has taken Never
+	Service *Histogram `json:"service_ns,omitempty"` // for Open: from when it was really sent, so not corrected
+	Lag     *Histogram `json:"lag_ns,omitempty"`     // for Open: how late it was sent
 
 	Server    machine.CPU `json:"server"`
 	Generator Generator   `json:"generator"`
@@ -91,14 +91,14 @@ type Measurement struct {
 // Generator says what the load itself has cost, and suffered.
 type Generator struct {
 	CPU        machine.CPU   `json:"cpu"`
-	RunDelay   time.Duration `json:"runDelay"`   // of all threads together: ready, but without a processor
-	Scheduling time.Duration `json:"scheduling"` // goroutines that were ready have waited up to this long, 99 of 100
+	RunDelay   time.Duration `json:"runDelay_ns"`   // of all threads together: ready, but without a processor
+	Scheduling time.Duration `json:"scheduling_ns"` // goroutines that were ready have waited up to this long, 99 of 100
 }
 
 // Memory is the resident memory of a server that has so many idle peers.
 type Memory struct {
 	Peers    int    `json:"peers"`
-	Resident uint64 `json:"resident"`
+	Resident uint64 `json:"resident_bytes"`
 }
 
 // Run does a job. A wrong answer, or a connection that breaks, is an error.

@@ -14,17 +14,17 @@ var ErrUnsupported = errors.New("not supported on " + runtime.GOOS)
 
 // CPU is processor time.
 type CPU struct {
-	User   time.Duration `json:"user"`
-	System time.Duration `json:"system"`
+	User   time.Duration `json:"user_ns"`
+	System time.Duration `json:"system_ns"`
 }
 
 func (c CPU) Total() time.Duration { return c.User + c.System }
 
 // A Reading is the processor time of a process since it began, as the system tells it.
 type Reading struct {
-	Exact  time.Duration `json:"exact"`
-	User   time.Duration `json:"user"`   // counted by ticks, perhaps
-	System time.Duration `json:"system"` // likewise
+	Exact  time.Duration `json:"exact_ns"`
+	User   time.Duration `json:"user_ns"`   // counted by ticks, perhaps
+	System time.Duration `json:"system_ns"` // likewise
 }
 
 // Since returns what was used since an earlier reading. The total is as exact as the system knows it; how it divides into user and
@@ -47,7 +47,7 @@ type Description struct {
 	Processor  string   `json:"processor,omitempty"`
 	Processors int      `json:"processors"`      // that this process may use
 	Quota      float64  `json:"quota,omitempty"` // of them it may use no more at a time, in the mean; 0 is no bound
-	Memory     uint64   `json:"memory,omitempty"`
+	Memory     uint64   `json:"memory_bytes,omitempty"`
 	Go         string   `json:"go"`
 	Settings   []string `json:"settings,omitempty"` // of the kernel, as far as they matter
 }

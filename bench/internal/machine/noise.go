@@ -12,9 +12,9 @@ type Noise struct {
 	Median float64       `json:"median"` // times of pieces, as multiples of the fastest
 	P99    float64       `json:"p99"`
 	Worst  float64       `json:"worst"`
-	Piece  time.Duration `json:"piece"`  // the fastest
-	Stolen float64       `json:"stolen"` // part of all processors' time that the host kept for others
-	Load   float64       `json:"load"`   // average of the last minute
+	Piece  time.Duration `json:"piece_ns"` // the fastest
+	Stolen float64       `json:"stolen"`   // part of all processors' time that the host kept for others
+	Load   float64       `json:"load"`     // average of the last minute
 }
 
 // MeasureNoise spins on one processor for about the given time.

@@ -57,11 +57,11 @@ func latencies(r *result.Report) (list []chart, err error) {
 			}
 			l := line{name: s.Target}
 			for _, q := range quantiles {
-				if float64(h.Count())*(1-q) < 1 {
-					l.values = append(l.values, missing)
-					continue
+				v := missing
+				if d := h.Quantile(q); h.Tells(q) && d < load.Never {
+					v = float64(d)
 				}
-				l.values = append(l.values, float64(h.Quantile(q)))
+				l.values = append(l.values, v)
 			}
 			lines = append(lines, l)
 		}
@@ -70,7 +70,7 @@ func latencies(r *result.Report) (list []chart, err error) {
 		}
 		s := group[0]
 		caption := "Part of the requests that were answered within a time, from when they should have been sent. Each step to the right takes in more of the slow ones. " +
-			"A percentile is drawn only where at least one request lies beyond it."
+			"A percentile is drawn only where at least one request lies beyond it, and where a line ends before, the others were never answered."
 		if s.Path != "" {
 			caption += " Path: " + s.Path + "."
 		}
@@ -217,7 +217,7 @@ func memories(r *result.Report) (list []chart, err error) {
 		}
 		list = append(list, chart{
 			Title:   "Memory by number of idle peers",
-			Caption: "Resident memory of the whole server process, after it has given back what it does not need. The kernel's part of the sockets is not in it.",
+			Caption: "Resident memory of the whole server process, after it has collected its garbage and given back what it does not need. The kernel's part of the sockets is not in it.",
 			SVG:     svg,
 		})
 	}
@@ -249,7 +249,7 @@ func cpuParts(r *result.Report) (list []chart, err error) {
 			}
 			list = append(list, chart{
 				Title:   fmt.Sprintf("CPU per %s, %s: %s", what, group[0].Group, group[0].Scenario),
-				Caption: "Medians of the rounds, with the sum beside the name. “user” is the program and its runtime, “system” is what the kernel does for it, mostly the network.",
+				Caption: "Medians of the rounds, with the sum beside the name. “user” is the program and its runtime, “system” is what the kernel does for it, mostly the network; how they divide is a rough estimate by the kernel's ticks.",
 				SVG:     svg,
 			})
 		}

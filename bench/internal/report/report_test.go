@@ -33,7 +33,7 @@ func sample() *result.Report {
 	}
 	closed := func(peers int) load.Job { return load.Job{Kind: load.Closed, Peers: peers, InFlight: 1, Payload: 64} }
 	r := &result.Report{
-		Machine:  machine.Description{Processor: "Test <processor>", Processors: 2, Kernel: "6.1", Go: "go1"},
+		Machine:  machine.Description{Processor: "Test <processor>", Processors: 2, Quota: 1.5, Kernel: "6.1", Go: "go1"},
 		Settings: result.Settings{Rounds: 3, Time: 150 * time.Millisecond, GOGC: "400"},
 		Noise:    []machine.Noise{{Median: 1.01, P99: 1.5, Worst: 3}},
 		Targets:  []result.Target{{Name: "ws", About: "WebSocket"}},
@@ -45,9 +45,29 @@ func sample() *result.Report {
 			series("idle peers", "100", "ws", load.Job{Kind: load.Idle, Peers: 100}),
 		},
 	}
+	lost := load.NewHistogram()
+	for range 50 {
+		lost.Record(250 * time.Microsecond)
+	}
+	for range 20 {
+		lost.Record(load.Never)
+	}
+	r.Series = append(r.Series, series("loss", "1 %", "datagrams", load.Job{Kind: load.Open, Rate: 500}))
+	m := r.Series[6].Runs[0].Measurement
+	m.Latency, m.Service, m.Lag, m.Sent, m.Lost = lost, nil, nil, 40, 20
 	r.Series[2].Runs[0].Limited = "the generator was the limit"
 	r.Series[3].Runs = append(r.Series[3].Runs, result.Run{Round: 1, Invalid: "got </script>"})
 	return r
+}
+
+// What the reference did in another scenario is nothing to compare with.
+func TestTimesReference(t *testing.T) {
+	r := sample()
+	for i, want := range []string{"", "1.00", "", ""} {
+		if got := timesReference(r, r.Series[i]); got != want {
+			t.Errorf("%s, %s: got %q, want %q", r.Series[i].Scenario, r.Series[i].Target, got, want)
+		}
+	}
 }
 
 func TestText(t *testing.T) {
@@ -58,11 +78,14 @@ func TestText(t *testing.T) {
 	for _, want := range []string{
 		`noise before: .* 1\.01 \(median\), 1\.50 \(99 of 100\), 3\.0`,
 		`not pinned`,
-		`1 +reference +10 +2 +8 +– +1,000 +500 +990 +158 +147`,
-		`\n +ws +10 +2 +8 +– +1\.00 +1,000`,
-		`64 +ws +10 +2 +8 +– +1\.00 +– +– +– +158 +147 .*\n +! times and rates invalid in 1 of 1: the generator was the limit`,
-		`wss +10 .*\n +! INVALID 1 of 2: got </script>`,
-		`1000/s +ws +500 +900 +990 +999 +1,000 +990 +990 +10 +0 %`,
+		`GOGC=400`,
+		`the time of 1\.5`,
+		`1 +reference +10 +– +20 % +1,000 +– +500 +– +990 +– +158 +147`,
+		`\n +ws +10 +– +20 % +1\.00 +1,000`,
+		`64 +ws +10 +– +20 % +– +– +– +– +– +– +158 +147 .*\n +! times and rates invalid, CPU not, in 1 of 1: the generator was the limit`,
+		`wss +10 .*\n +! INVALID in 1 of 2: got </script>`,
+		`1000/s +ws +500 +– +900 +990 +– +999 +1,000 +990 +990 +0 % +10 +– +158 +147`,
+		`1 % +datagrams +250 +– +never +– +– +– +never +– +– +50 % `,
 		`100 +ws +40,000 +– +10\.0 +11\.0 +12\.0 +13\.0 +14\.0`,
 	} {
 		if !regexp.MustCompile(want).MatchString(b.String()) {
@@ -77,8 +100,8 @@ func TestHTML(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := b.String()
-	if n := strings.Count(page, "<svg"); n != 5 {
-		t.Errorf("%d charts, want the latencies, the CPU of two scenarios, the throughput and the memory", n)
+	if n := strings.Count(page, "<svg"); n != 6 {
+		t.Errorf("%d charts, want the latencies of two scenarios, the CPU of two scenarios, the throughput and the memory", n)
 	}
 	for _, want := range []string{"Test &lt;processor&gt;", "got &lt;/script&gt;", "v1.2.3", "latency, µs", "requests per second", "resident memory, MB", "µs of the server", `class="remark"`} {
 		if !strings.Contains(page, want) {
@@ -142,8 +165,10 @@ func TestShades(t *testing.T) {
 }
 
 func TestRemark(t *testing.T) {
-	s := &result.Series{Runs: []result.Run{{}, {Limited: "the generator was the limit"}, {Invalid: "it broke"}, {Invalid: "it broke again"}}}
-	if got, want := remark(s), "INVALID 2 of 4: it broke; times and rates invalid in 1 of 4: the generator was the limit"; got != want {
+	s := &result.Series{Runs: []result.Run{{}, {Limited: "the generator was the limit"}, {Invalid: "it broke"}, {Invalid: "it broke again"},
+		{Starved: "something else", Limited: "the generator was the limit"}}}
+	want := "INVALID in 2 of 5: it broke; CPU, times and rates invalid, bytes not, in 1 of 5: something else; times and rates invalid, CPU not, in 1 of 5: the generator was the limit"
+	if got := remark(s); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -175,7 +200,7 @@ func TestChanges(t *testing.T) {
 		t.Errorf("%d regressions, %v", n, err)
 	}
 	for _, want := range []string{`all +ws +cpu +1\.500 +1\.400 +1\.600 +worse\n`, `p99 .*worse\n`, `p50 .*better\n`, `memory +1\.500 +0\.900 +1\.600\n`,
-		`closed loop: 64 +ws +cpu +1\.700 +1\.200 +1\.800 +worse\n`, `sent +2\.000 +– +–\n`} {
+		`closed loop: 64 +ws +cpu +1\.700 +1\.200 +1\.800 +worse\n`, `to-server +2\.000 +– +–\n`} {
 		if !regexp.MustCompile(want).MatchString(b.String()) {
 			t.Errorf("nothing matches %s in\n%s", want, b.String())
 		}

@@ -79,22 +79,29 @@ func closedTable(r *result.Report, series []*result.Series) table {
 		what, many = "connection", "connections"
 	}
 	t := table{
-		Note: legend + "CPU is the server's, in µs per " + what + "; spread is (largest - smallest) / median of the rounds; × ref. is the CPU as a multiple of the " +
-			"reference's, of this scenario where it has one; bytes are what TCP or UDP carry. The generator's own CPU is per " + what + ", too; up to its delay " +
-			"have 99 of 100 of its goroutines waited for their turn.",
-		Head: []string{"scenario", "target", "CPU µs", "of it user", "system", "spread", "× ref.", many + "/s", "p50 µs", "p99 µs", "B sent", "B received", "generator µs", "delay µs"},
+		Note: legend + "CPU is the server's, in µs per " + what + "; spread, here and later, is (largest - smallest) / median of the rounds; user is the part of it that is " +
+			"not the kernel's, a rough estimate by its ticks; × ref. is the CPU as a multiple of the reference's in the same scenario. " +
+			"p50 and p99 are of a closed loop, so they are not corrected for coordinated omission: what a stall would have done to requests that " +
+			"were not sent meanwhile is not in them. " + directions + "The generator's own CPU is per " + what + ", too; up to its delay have 99 of 100 of its goroutines waited for their turn.",
+		Head: []string{"scenario", "target", "CPU µs", "spread", "user", "× ref.", many + "/s", "spread", "p50 µs", "spread", "p99 µs", "spread", "B to server", "B to client", "generator µs", "delay µs"},
 	}
 	for _, s := range series {
 		generator, delay := own(s)
-		user, system := "–", "–"
-		if u, v, ok := result.Parts(s); ok {
-			user, system = figure(u), figure(v)
+		user := "–"
+		if u, v, ok := result.Parts(s); ok && u+v > 0 {
+			user = fmt.Sprintf("%.0f %%", 100*u/(u+v))
 		}
-		t.Rows = append(t.Rows, row{[]string{s.Scenario, s.Target, median(result.CPU, s), user, system, spread(result.CPU, s), timesReference(r, s),
-			median(result.Throughput, s), median(result.P50, s), median(result.P99, s), median(result.Sent, s), median(result.Received, s), generator, delay}, remark(s)})
+		cells := []string{s.Scenario, s.Target, median(result.CPU, s), spread(result.CPU, s), user, timesReference(r, s)}
+		for _, m := range []result.Metric{result.Throughput, result.P50, result.P99} {
+			cells = append(cells, median(m, s), spread(m, s))
+		}
+		t.Rows = append(t.Rows, row{append(cells, median(result.Sent, s), median(result.Received, s), generator, delay), remark(s)})
 	}
 	return t
 }
+
+// directions explains the columns with bytes.
+const directions = "B to server and B to client are the bytes in each direction, as TCP or UDP carry them, with what there is besides messages. "
 
 // own is the generator's own CPU per request, and its delay. What it shares with the server cannot be told apart.
 func own(s *result.Series) (cpu, delay string) {
@@ -104,48 +111,45 @@ func own(s *result.Series) (cpu, delay string) {
 	return median(result.Generator, s), median(result.Delay, s)
 }
 
-// timesReference is a target's CPU per request as a multiple of that of the reference which is nearest.
+// timesReference is a target's CPU per request as a multiple of that of the reference, if that does the same.
 func timesReference(r *result.Report, s *result.Series) string {
-	cpu, nearest := result.CPU.Values(s), r.Nearest(s, result.CPU)
-	if s.Shared || s.Target == result.Reference || nearest == nil || len(cpu) == 0 {
+	reference := r.Find(s.Scenario, result.Reference)
+	if s.Shared || s == reference || reference == nil {
 		return ""
 	}
-	ref := result.Median(result.CPU.Values(nearest))
-	if ref <= 0 {
+	cpu, by := result.CPU.Values(s), result.CPU.Values(reference)
+	if len(cpu) == 0 || len(by) == 0 || result.Median(by) <= 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.2f", result.Median(cpu)/ref)
+	return fmt.Sprintf("%.2f", result.Median(cpu)/result.Median(by))
 }
 
 func openTable(series []*result.Series) table {
 	t := table{
-		Note: "Latencies of all rounds together, in µs, from when a request should have been sent: corrected for coordinated omission. What the last " +
-			"request of a hundred would look like without that is under “uncorrected”, and how late the generator was itself under “lag”. " +
+		Note: "Latencies of all rounds together, in µs, from when a request should have been sent: corrected for coordinated omission. They are of all requests that " +
+			"were sent: one without an answer took longer than any. A percentile that no request lies beyond is left out. What the last request of a hundred would look " +
+			"like without the correction is under “uncorrected”, and how late the generator was itself under “lag”. " + directions +
 			"CPU is the server's, per request, and the generator's own; up to its delay have 99 of 100 of its goroutines waited for their turn.",
-		Head: []string{"scenario", "target", "p50", "p90", "p99", "p99.9", "max", "uncorrected p99", "lag p99", "CPU µs", "lost", "generator µs", "delay µs"},
+		Head: []string{"scenario", "target", "p50", "spread", "p90", "p99", "spread", "p99.9", "max", "uncorrected p99", "lag p99", "lost", "CPU µs", "spread", "B to server", "B to client", "generator µs", "delay µs"},
 	}
 	for _, s := range series {
-		h, service, lag := load.NewHistogram(), load.NewHistogram(), load.NewHistogram()
+		h, service, lag := s.Latency(), load.NewHistogram(), load.NewHistogram()
 		var sent, lost int64
 		for _, run := range s.Runs {
-			if run.Invalid == "" && run.Limited == "" {
-				h.Merge(run.Measurement.Latency)
+			if run.Timed() {
 				service.Merge(run.Service)
 				lag.Merge(run.Lag)
 				sent += run.Sent
 				lost += run.Lost
 			}
 		}
-		cells := []string{s.Scenario, s.Target}
-		for _, q := range []float64{0.5, 0.9, 0.99, 0.999, 1} {
-			cells = append(cells, micros(h, q))
-		}
 		losses := ""
 		if sent > 0 {
 			losses = fmt.Sprintf("%.2g %%", 100*float64(lost)/float64(sent))
 		}
 		generator, delay := own(s)
-		t.Rows = append(t.Rows, row{append(cells, micros(service, 0.99), micros(lag, 0.99), median(result.CPU, s), losses, generator, delay), remark(s)})
+		t.Rows = append(t.Rows, row{[]string{s.Scenario, s.Target, micros(h, 0.5), spread(result.P50, s), micros(h, 0.9), micros(h, 0.99), spread(result.P99, s), micros(h, 0.999), micros(h, 1),
+			micros(service, 0.99), micros(lag, 0.99), losses, median(result.CPU, s), spread(result.CPU, s), median(result.Sent, s), median(result.Received, s), generator, delay}, remark(s)})
 		if s.Path != "" && !strings.Contains(t.Note, "Path:") {
 			t.Note += " Path: " + s.Path + "."
 		}
@@ -155,8 +159,8 @@ func openTable(series []*result.Series) table {
 
 func idleTable(series []*result.Series) table {
 	t := table{
-		Note: "Resident memory of the server, by the number of connected peers that do nothing. What a peer takes is the slope from a quarter of them " +
-			"to all, as the median of the rounds; what the kernel needs for their sockets comes on top.",
+		Note: "Resident memory of the server, by the number of connected peers that do nothing, after each server, those of others too, has collected its garbage and given back " +
+			"what it does not need. What a peer takes is the slope from a quarter of them to all, as the median of the rounds; what the kernel needs for their sockets comes on top.",
 		Head: []string{"scenario", "target", "bytes/peer", "spread"},
 	}
 	for _, m := range series[0].Job.Steps() {
@@ -203,10 +207,14 @@ func spread(m result.Metric, s *result.Series) string {
 }
 
 func micros(h *load.Histogram, q float64) string {
-	if h.Count() == 0 {
+	if h.Count() == 0 || q < 1 && !h.Tells(q) {
 		return "–"
 	}
-	return figure(float64(h.Quantile(q)) / float64(time.Microsecond))
+	d := h.Quantile(q)
+	if d >= load.Never {
+		return "never"
+	}
+	return figure(float64(d) / float64(time.Microsecond))
 }
 
 // figure writes a number with three digits that count, and commas.
@@ -223,21 +231,23 @@ func figure(v float64) string {
 
 // remark says which runs of a series do not count, or count in part, and why the first of them does not.
 func remark(s *result.Series) string {
-	var invalid, limited []string
+	doubts := []struct {
+		what string
+		why  []string
+	}{{"INVALID", nil}, {"CPU, times and rates invalid, bytes not,", nil}, {"times and rates invalid, CPU not,", nil}}
 	for _, run := range s.Runs {
-		switch {
-		case run.Invalid != "":
-			invalid = append(invalid, run.Invalid)
-		case run.Limited != "":
-			limited = append(limited, run.Limited)
+		for i, why := range []string{run.Invalid, run.Starved, run.Limited} {
+			if why != "" {
+				doubts[i].why = append(doubts[i].why, why)
+				break
+			}
 		}
 	}
 	var parts []string
-	if len(invalid) > 0 {
-		parts = append(parts, fmt.Sprintf("INVALID %d of %d: %s", len(invalid), len(s.Runs), invalid[0]))
-	}
-	if len(limited) > 0 {
-		parts = append(parts, fmt.Sprintf("times and rates invalid in %d of %d: %s", len(limited), len(s.Runs), limited[0]))
+	for _, d := range doubts {
+		if len(d.why) > 0 {
+			parts = append(parts, fmt.Sprintf("%s in %d of %d: %s", d.what, len(d.why), len(s.Runs), d.why[0]))
+		}
 	}
 	return strings.Join(parts, "; ")
 }
@@ -293,8 +303,11 @@ func preface(r *result.Report) []string {
 	m := r.Machine
 	lines := []string{
 		fmt.Sprintf("%s, %d processors, %.1f GB, %s/%s %s, %s", cmp.Or(m.Processor, "unknown processor"), m.Processors, float64(m.Memory)/1e9, m.OS, m.Arch, m.Kernel, m.Go),
-		fmt.Sprintf("%s, %s, each measurement %s after %s of warm-up, %v in all", r.Started.Format(time.RFC3339), rounds(r),
-			extent(r, func(j load.Job) time.Duration { return j.Duration }), extent(r, func(j load.Job) time.Duration { return j.Warmup }), r.Elapsed.Round(time.Second)),
+		fmt.Sprintf("%s, %s, each measurement %s after %s of warm-up, GOGC=%s, %v in all", r.Started.Format(time.RFC3339), rounds(r),
+			extent(r, func(j load.Job) time.Duration { return j.Duration }), extent(r, func(j load.Job) time.Duration { return j.Warmup }), r.Settings.GOGC, r.Elapsed.Round(time.Second)),
+	}
+	if m.Quota > 0 {
+		lines = append(lines, fmt.Sprintf("of the processors, a control group leaves the time of %g", m.Quota))
 	}
 	if len(r.Settings.ServerCPUs) > 0 {
 		lines = append(lines, fmt.Sprintf("pinned: server on processors %v, generator on %v", r.Settings.ServerCPUs, r.Settings.GeneratorCPUs))

@@ -23,8 +23,8 @@ type Metric struct {
 // The metrics.
 var (
 	CPU        = Metric{Name: "cpu", Unit: "µs", Cost: true, value: perRequest(func(m *load.Measurement) float64 { return micros(m.Server.Total()) })}
-	Sent       = Metric{Name: "sent", Unit: "B", value: perRequest(func(m *load.Measurement) float64 { return float64(m.Traffic.Sent) })}
-	Received   = Metric{Name: "received", Unit: "B", value: perRequest(func(m *load.Measurement) float64 { return float64(m.Traffic.Received) })}
+	Sent       = Metric{Name: "to-server", Unit: "B", value: perRequest(func(m *load.Measurement) float64 { return float64(m.Traffic.Sent) })}
+	Received   = Metric{Name: "to-client", Unit: "B", value: perRequest(func(m *load.Measurement) float64 { return float64(m.Traffic.Received) })}
 	Generator  = Metric{Name: "generator", Unit: "µs", Cost: true, value: perRequest(func(m *load.Measurement) float64 { return micros(m.Generator.CPU.Total()) })}
 	Delay      = Metric{Name: "delay", Unit: "µs", value: delay}
 	Throughput = Metric{Name: "rate", Unit: "/s", More: true, Timed: true, value: throughput}

@@ -11,14 +11,14 @@ import (
 	"github.com/protoo-go/protoo/bench/internal/machine"
 )
 
-// Format is the version of the JSON form. A reader refuses another one.
-const Format = 1
+// Format is the version of the JSON form. A reader refuses another one. Names of fields end with their unit.
+const Format = 2
 
 // A Report is a session.
 type Report struct {
 	Format      int                 `json:"format"`
 	Started     time.Time           `json:"started"`
-	Elapsed     time.Duration       `json:"elapsed"`
+	Elapsed     time.Duration       `json:"elapsed_ns"`
 	Interrupted bool                `json:"interrupted,omitempty"`
 	Machine     machine.Description `json:"machine"`
 	Versions    map[string]string   `json:"versions"`
@@ -33,8 +33,8 @@ type Report struct {
 type Settings struct {
 	Arguments     []string      `json:"arguments"`
 	Rounds        int           `json:"rounds"`
-	Time          time.Duration `json:"time"`
-	Warmup        time.Duration `json:"warmup"`
+	Time          time.Duration `json:"time_ns"`
+	Warmup        time.Duration `json:"warmup_ns"`
 	GOGC          string        `json:"GOGC"`                 // of all servers in Go
 	ServerCPUs    []int         `json:"serverCPUs,omitempty"` // none if it was not pinned
 	GeneratorCPUs []int         `json:"generatorCPUs,omitempty"`

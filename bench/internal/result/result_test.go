@@ -1,10 +1,12 @@
 package result
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -197,7 +199,7 @@ func session(random *rand.Rand, rounds int, n noise, slower float64, only string
 	return r
 }
 
-var gates = []string{"cpu", "memory", "sent", "received"}
+var gates = []string{"cpu", "memory", "to-server", "to-client"}
 
 // regressions returns how many there are of all measurements together, of the slower target and of the others, and of single ones.
 func regressions(t *testing.T, before, after *Report) (right, wrong, single int) {
@@ -224,7 +226,7 @@ func regressions(t *testing.T, before, after *Report) (right, wrong, single int)
 func TestFalseAlarms(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for _, n := range []noise{{0.2, 0.2}, {0.4, 0.1}, {0.1, 0.4}} {
-		for rounds, tries := range map[int]int{3: 500, 4: 100} {
+		for rounds, tries := range map[int]int{3: 300, 4: 60} {
 			alarms := 0
 			for range tries {
 				if right, wrong, single := regressions(t, session(random, rounds, n, 1, ""), session(random, rounds, n, 1, "")); right+wrong+single > 0 {
@@ -453,6 +455,39 @@ func TestMemory(t *testing.T) {
 	}
 	if _, ok := Memory.Of(Run{Measurement: &load.Measurement{}}); ok {
 		t.Error("memory was not measured")
+	}
+}
+
+// Whoever reads a report without this program has to know the units.
+func TestUnits(t *testing.T) {
+	var check func(reflect.Type)
+	check = func(of reflect.Type) {
+		switch of.Kind() {
+		case reflect.Pointer, reflect.Slice:
+			check(of.Elem())
+		case reflect.Struct:
+			for i := range of.NumField() {
+				f := of.Field(i)
+				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				if f.Type == reflect.TypeFor[time.Duration]() || f.Type == reflect.TypeFor[*load.Histogram]() {
+					if !strings.HasSuffix(name, "_ns") {
+						t.Errorf("%v.%s is called %q, want a name that ends with _ns", of, f.Name, name)
+					}
+				} else if f.IsExported() && f.Type != reflect.TypeFor[time.Time]() {
+					check(f.Type)
+				}
+			}
+		}
+	}
+	check(reflect.TypeFor[Report]())
+	b, err := json.Marshal(report(series("ws", 10)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"toServer_bytes", "toClients_bytes", "payload_bytes", "rate_per_s"} {
+		if !strings.Contains(string(b), `"`+name+`":`) {
+			t.Errorf("nothing is called %s", name)
+		}
 	}
 }
 
