@@ -16,7 +16,9 @@ func BenchmarkEcho(b *testing.B) {
 				data := strings.Repeat("x", 128)
 				c := start(b, p, echo(), byQuery).join(b)
 				requests := []byte(strings.Repeat(string(text(echoRequest(data))), window))
-				answers := make([]byte, window*(4+len(echoResponse(data))))
+				answer := echoResponse(data)
+				want := strings.Repeat(string([]byte{final | 1, 126, byte(len(answer) >> 8), byte(len(answer))})+answer, window)
+				answers := make([]byte, len(want))
 				b.ReportAllocs()
 				for n := 0; b.Loop(); n++ {
 					if n%window > 0 {
@@ -27,6 +29,9 @@ func BenchmarkEcho(b *testing.B) {
 					}
 					if _, err := io.ReadFull(c.Conn, answers); err != nil {
 						b.Fatal(err)
+					}
+					if string(answers) != want {
+						b.Fatalf("got %q, want %q", answers, want)
 					}
 				}
 			})
