@@ -29,18 +29,19 @@ LINT   := .bin/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 WAZERO := .bin/wazero-$(WAZERO_VERSION)/wazero
 GOROOT  = $(shell go env GOROOT)
 
-.PHONY: help check cross test race e2e acme walkthrough fuzz bench wasm size guests release reproducible
+.PHONY: help check cross test race e2e acme walkthrough fuzz bench measure wasm size guests release reproducible
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 8
 
-check: $(LINT) ## format, vet, lint, go.mod, other systems; with CI set, a clean tree
+check: $(LINT) ## format, vet, lint, go.mod, the rivals of bench, other systems; with CI set, a clean tree
 	@unformatted=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); \
 	[ -z "$$unformatted" ] || { echo "not formatted by gofmt:" $$unformatted; exit 1; }
 	go vet ./...
 	$(LINT) run --build-tags acme
 	go mod tidy -diff
 	go mod verify
+	cd bench/rivals && go vet ./... && go test ./...
 	@$(MAKE) --no-print-directory cross
 	@[ -z "$${CI:-}" ] || git diff --exit-code
 
