@@ -266,6 +266,9 @@ func numbers(list []int) (texts []string) {
 
 const width = 900
 
+// margin is of spaces that are not dropped: it keeps what is beside a label away from it, whatever the font.
+const margin = "\u00a0\u00a0"
+
 // logLines draws lines over a logarithmic vertical axis: latencies of different transports are orders of magnitude
 // apart, and so are those of one. The library has linear axes only, so it gets logarithms, and labels that turn them back.
 func logLines(labels []string, horizontal, vertical string, lines []line) (template.HTML, error) {
@@ -313,8 +316,6 @@ func logAxis(low, high float64) charts.ValueAxisOption {
 			}
 		}
 	}
-	// Spaces that are not dropped keep the title away from the labels.
-	const margin = "\u00a0\u00a0"
 	steps := max(1, math.Ceil((high-first)/step-1e-9))
 	return charts.ValueAxisOption{
 		Min: new(first), Max: new(first + steps*step),
@@ -368,8 +369,10 @@ func bars(names []string, horizontal string, parts []line) (template.HTML, error
 		values = append(values, v)
 		legend = append(legend, part.name)
 	}
-	labels := slices.Clone(names)
-	slices.Reverse(labels)
+	var labels []string
+	for _, name := range slices.Backward(names) {
+		labels = append(labels, name+margin)
+	}
 	opt := charts.NewBarChartOptionWithData(values)
 	opt.Horizontal = true
 	opt.StackSeries = new(true)
