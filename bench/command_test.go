@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/protoo-go/protoo/bench/internal/result"
+	"github.com/protoo-go/protoo/bench/internal/server"
 )
 
 // The tests' own binary is the server that they measure, and the program when that has to be a process.
@@ -51,6 +52,9 @@ func TestSmoke(t *testing.T) {
 	r, err := result.Read(name + ".json")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r.Settings.GOGC != server.GOGC() {
+		t.Errorf("GOGC is %q in the report, want %s", r.Settings.GOGC, server.GOGC())
 	}
 	kinds := make(map[string]bool)
 	for _, s := range r.Series {

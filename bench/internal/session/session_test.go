@@ -125,6 +125,15 @@ func TestScenarios(t *testing.T) {
 	for _, d := range Targets {
 		described[d.Name] = true
 	}
+	kinds := make(map[load.Kind]bool)
+	for _, s := range Beside(nil) {
+		kinds[s.Job.Kind] = true
+	}
+	for _, kind := range []load.Kind{load.Closed, load.Storm, load.Idle} {
+		if !kinds[kind] {
+			t.Errorf("rivals have no %s", kind)
+		}
+	}
 	for _, list := range [][]Scenario{Usual, Full, Beside(nil)} {
 		if list[0].Job.Kind != load.Closed || list[0].Targets[0] != server.Reference {
 			t.Errorf("the first scenario is %s for %v, want a closed loop for the reference", list[0].Name, list[0].Targets)

@@ -51,12 +51,13 @@ func wasteful(port string) {
 		clear(garbage[:1])
 		garbage = make([]byte, 1)
 		debug.FreeOSMemory()
-		fmt.Println("{}")
+		fmt.Printf("{\"resident\":%s}\n", os.Getenv("GOGC")) // which is nobody's business but the test's
 	}
 }
 
 // A rival gives back what it does not need before its memory is looked at, as ours do, and does not outlive the pipe to it.
 func TestRivalIsAttended(t *testing.T) {
+	t.Setenv("GOGC", "123")
 	r := Rival{command: []string{os.Args[0], other, "%p"}, url: rivalURL, dialect: load.Protoo}
 	s, err := r.Start(t.Context(), ".", "", Options{})
 	if err != nil {
@@ -68,6 +69,9 @@ func TestRivalIsAttended(t *testing.T) {
 	}
 	if err != nil || resident == 0 || resident > waste {
 		t.Errorf("%d bytes are resident, %v", resident, err)
+	}
+	if r, err := s.control.do(server.Command{Do: server.DoResident}); fmt.Sprint(r.Resident) != server.GOGC() {
+		t.Errorf("its GOGC is %d, %v, want %s as ours", r.Resident, err, server.GOGC())
 	}
 	_ = s.control.stdin.Close()
 	<-s.exited
