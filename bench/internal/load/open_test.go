@@ -181,6 +181,7 @@ func TestSilence(t *testing.T) {
 // messenger is a server that passes what a sender sends on to all devices, after change has seen it.
 type messenger struct {
 	fake
+	mu      sync.Mutex
 	devices []*fakeConn
 	change  func(device int, msg string) []string
 }
@@ -190,6 +191,8 @@ func (s *messenger) Dial(ctx context.Context, username, uuid string) (Conn, erro
 	if username == "sender" {
 		return senderConn{conn.(*fakeConn), s}, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.devices = append(s.devices, conn.(*fakeConn))
 	return deviceConn{conn}, err
 }
