@@ -49,13 +49,24 @@ func Sessions(w io.Writer, before, after *result.Report) {
 	}
 }
 
-// circumstances says how noisy the machine was.
-func circumstances(r *result.Report) string {
+// circumstances says how noisy the machine was, and how much does not count.
+func circumstances(r *result.Report) (text string) {
+	runs, doubtful := 0, 0
+	for _, s := range r.Series {
+		for _, run := range s.Runs {
+			if runs++; !run.Timed() {
+				doubtful++
+			}
+		}
+	}
+	if doubtful > 0 {
+		text = fmt.Sprintf("; %d of %d measurements do not count, or not with all of their figures", doubtful, runs)
+	}
 	if len(r.Noise) == 0 {
-		return ""
+		return text
 	}
 	n := r.Noise[0]
-	return fmt.Sprintf("; before it, noise %.2f (median), %.2f (99 of 100), load average %.1f", n.Median, n.P99, n.Load)
+	return text + fmt.Sprintf("; before it, noise %.2f (median), %.2f (99 of 100), load average %.1f", n.Median, n.P99, n.Load)
 }
 
 // unrest is how much longer than the fastest piece of work most have taken, and how many processes waited: before the session, because

@@ -210,6 +210,7 @@ func TestChanges(t *testing.T) {
 func TestSessions(t *testing.T) {
 	const machines, busier, kernels, compilers, gc, rounds, times, pinning, interrupted = "different machines", "busier", "kernels: 6.1 and 6.2", "Go: go1 and go2", "(GOGC): 400 and off", "rounds: 3 and 5", "measurement: 150ms and 1s",
 		"alone: [] and [1]", "interrupted"
+	const doubtful = "3 of 8 measurements do not count"
 	for _, tt := range []struct {
 		name   string
 		change func(*result.Report)
@@ -227,12 +228,13 @@ func TestSessions(t *testing.T) {
 		{"longer", func(r *result.Report) { r.Settings.Time = time.Second }, []string{times}},
 		{"pinned", func(r *result.Report) { r.Settings.ServerCPUs = []int{1} }, []string{pinning}},
 		{"interrupted", func(r *result.Report) { r.Interrupted = true }, []string{interrupted}},
+		{"starved", func(r *result.Report) { r.Series[0].Runs[0].Starved = "something else" }, []string{doubtful}},
 	} {
 		after := sample()
 		tt.change(after)
 		var b strings.Builder
 		Sessions(&b, sample(), after)
-		for _, text := range []string{machines, busier, kernels, compilers, gc, rounds, times, pinning, interrupted} {
+		for _, text := range []string{machines, busier, kernels, compilers, gc, rounds, times, pinning, interrupted, doubtful} {
 			if got, want := strings.Contains(b.String(), text), slices.Contains(tt.want, text); got != want {
 				t.Errorf("%s: says %q: %v, want %v in\n%s", tt.name, text, got, want, b.String())
 			}
