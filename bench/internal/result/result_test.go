@@ -468,8 +468,7 @@ func TestUnits(t *testing.T) {
 		case reflect.Pointer, reflect.Slice:
 			check(of.Elem())
 		case reflect.Struct:
-			for i := range of.NumField() {
-				f := of.Field(i)
+			for f := range of.Fields() {
 				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 				if f.Type == reflect.TypeFor[time.Duration]() || f.Type == reflect.TypeFor[*load.Histogram]() {
 					if !strings.HasSuffix(name, "_ns") {
