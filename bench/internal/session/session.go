@@ -227,9 +227,9 @@ func (s *session) judge(series *result.Series, run *result.Run) {
 	case m.Requests == 0:
 		run.Invalid = "nothing was answered"
 		return
-	case series.Shared: // the generator is part of what is measured
 	case kind == load.Open:
 		run.Limited = late(m)
+	case series.Shared: // the generator is part of what is measured
 	default:
 		run.Limited = cmp.Or(s.exhausted(m), waiting(m, 2))
 	}
@@ -239,6 +239,14 @@ func (s *session) judge(series *result.Series, run *result.Run) {
 // negligible is a delay that nobody has to know of.
 const negligible = 100 * time.Microsecond
 
+// latency is what 99 of 100 requests have not exceeded, or, where more than that are lost, half of them.
+func latency(m *load.Measurement) time.Duration {
+	if d := m.Latency.Quantile(0.99); d < load.Never {
+		return d
+	}
+	return m.Latency.Quantile(0.5)
+}
+
 // late finds an open loop whose own lateness is a considerable part of its latencies.
 func late(m *load.Measurement) string {
 	const part = 4
@@ -246,7 +254,7 @@ func late(m *load.Measurement) string {
 	switch {
 	case m.Busy > 0:
 		return fmt.Sprintf("%d requests were not sent, because too many had no answer", m.Busy)
-	case lag > negligible && lag > m.Latency.Quantile(0.99)/part:
+	case lag > negligible && lag > latency(m)/part:
 		return fmt.Sprintf("one request in a hundred was sent %v too late", lag.Round(time.Microsecond))
 	}
 	return waiting(m, part)
@@ -255,7 +263,7 @@ func late(m *load.Measurement) string {
 // waiting finds a generator of which goroutines that were ready, with an answer for instance, waited longer than a part of the latency. In a closed loop they
 // queue even on a machine that has nothing else to do.
 func waiting(m *load.Measurement, part time.Duration) string {
-	if d := m.Generator.Scheduling; d > negligible && d > m.Latency.Quantile(0.99)/part {
+	if d := m.Generator.Scheduling; d > negligible && d > latency(m)/part {
 		return fmt.Sprintf("one in a hundred of the generator's goroutines waited %v for its turn", d.Round(time.Microsecond))
 	}
 	return ""

@@ -34,8 +34,13 @@ func TestLate(t *testing.T) {
 		{"late itself", 3 * ms, 0, 10 * ms, 0, true},
 		{"late to see answers", 0, 3 * ms, 10 * ms, 0, true},
 		{"not sent", 0, 0, 1 * ms, 1, true},
+		{"late, although others are lost", 3 * ms, 0, 10 * ms, 0, true},
 	} {
-		m := &load.Measurement{Lag: histogram(tt.lag), Latency: histogram(tt.latency), Busy: tt.busy, Requests: 1, Elapsed: time.Second, Generator: load.Generator{Scheduling: tt.waiting}}
+		latencies := histogram(tt.latency, tt.latency)
+		if strings.Contains(tt.name, "lost") {
+			latencies.Record(load.Never)
+		}
+		m := &load.Measurement{Lag: histogram(tt.lag), Latency: latencies, Busy: tt.busy, Requests: 1, Elapsed: time.Second, Generator: load.Generator{Scheduling: tt.waiting}}
 		s, run := &session{report: new(result.Report)}, result.Run{Measurement: m}
 		if s.judge(&result.Series{Job: load.Job{Kind: load.Open}}, &run); run.Invalid+run.Starved != "" || (run.Limited != "") != tt.limited {
 			t.Errorf("%s: got %+v", tt.name, run)
