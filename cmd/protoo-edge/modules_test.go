@@ -127,10 +127,10 @@ func TestModulesInOrder(t *testing.T) {
 	})
 	broken := moduletest.Replier("never")
 	broken.Trap = true
-	writeModule(t, dir, "broken.wasm", broken)
+	trapping := writeModule(t, dir, "broken.wasm", broken)
 	writeModule(t, dir, "last.wasm", moduletest.Replier("last"))
 	first := writeModule(t, dir, "first.wasm", moduletest.Replier("first"))
-	e := startEdge(t, "--wasm", "/first="+first, "--internal-addr", "127.0.0.1:0", "--config", writeFile(t, dir, "edge.yaml", `
+	e := startEdge(t, "--wasm", "/first="+first, "--wasm", "/lenient="+trapping+",on_error=skip", "--internal-addr", "127.0.0.1:0", "--config", writeFile(t, dir, "edge.yaml", `
 middleware:
 - {use: wasm, path: /skipped, file: broken.wasm, on_error: skip}
 - {use: wasm, path: /failed, file: broken.wasm}
@@ -140,7 +140,7 @@ middleware:
 `))
 	c := e.connect(t, "alice", "1", client.Options{})
 	for path, want := range map[string]string{
-		"/first": "200 first", "/skipped": "200 last", "/failed": "500 unreachable", "/echo": "200 OK", "/other": "200 last",
+		"/first": "200 first", "/lenient": "200 last", "/skipped": "200 last", "/failed": "500 unreachable", "/echo": "200 OK", "/other": "200 last",
 		"/move": "200 last", // what it sees is below /move, and stays there
 	} {
 		got := ask(t, c, path)
@@ -158,10 +158,10 @@ middleware:
 	for _, s := range all {
 		paths = append(paths, s.Path)
 	}
-	if got := strings.Join(paths, " "); got != "/first /skipped /failed /move /" {
+	if got := strings.Join(paths, " "); got != "/first /lenient /skipped /failed /move /" {
 		t.Errorf("got %s", got)
 	}
-	if all[2].Failures[wasmhost.KindTrap] != 1 || all[3].Grants[0] != "log" {
+	if all[3].Failures[wasmhost.KindTrap] != 1 || all[4].Grants[0] != "log" {
 		t.Errorf("%+v", all)
 	}
 }
@@ -213,9 +213,10 @@ func TestModulesRefused(t *testing.T) {
 		want result
 	}{
 		{[]string{"check", "--wasm", "/=" + plain}, result{0, "ok\n", ""}},
+		{[]string{"check", "--wasm", "/=" + filepath.Join(dir, "large.wasm") + ",limits.memory=64MiB"}, result{0, "ok\n", ""}},
 		{[]string{"check", "--wasm", "/=" + plain, key}, result{1, "--wasm: " + plain + ": it is not signed: the last section must be protoo.signature\n", ""}},
-		{[]string{"serve", "--wasm", "plain.wasm"}, result{2, "", `protoo-edge: --wasm: expected PATH=FILE[,GRANT...], such as /rooms=limiter.wasm,kv,log, got "plain.wasm"` + "\n"}},
-		{[]string{"serve", "--wasm", "/=a,fly"}, result{2, "", `protoo-edge: --wasm: grants: expected capabilities: async, clock, kv, log, metrics, peer.read, peer.send, random, got "fly"` + "\n"}},
+		{[]string{"serve", "--wasm", "plain.wasm"}, result{2, "", `protoo-edge: --wasm: expected PATH=FILE[,GRANT...][,KEY=VALUE...], such as /rooms=limiter.wasm,kv,log,on_error=skip, got "plain.wasm"` + "\n"}},
+		{[]string{"serve", "--wasm", "/=a,fly"}, result{2, "", `protoo-edge: --wasm: expected a grant (async, clock, kv, log, metrics, peer.read, peer.send, random), connect, or KEY=VALUE, got "fly"` + "\n"}},
 		{[]string{"serve", "--wasm", "rooms=a"}, result{2, "", `protoo-edge: --wasm: path: expected a path such as /, got "rooms"` + "\n"}},
 		{[]string{"serve", "--identity-type", "wasm"}, result{2, "", "protoo-edge: --identity-type: is wasm, but no module decides who may connect; one in middleware needs connect: true\n"}},
 	} {

@@ -23,7 +23,8 @@ believed, which is for development only. They reach each other on these paths:
   /echo                   any request is answered with its own data
 
 WebAssembly modules stand in front of these, or where the file puts them: --wasm /rooms=limiter.wasm,kv mounts one that may
-use the store; "connect" behind the file lets it decide who may connect.
+use the store; "connect" behind the file lets it decide who may connect, and on_error=skip, limits.fuel=1000000 or
+settings={a: 1} are keys of an entry of the file.
 
 Every setting is a key of the file, a variable PROTOO_KEY of the environment, and a flag --key, each overriding the one
 before. The flags below are the usual ones; "protoo-edge print --defaults" explains all settings.

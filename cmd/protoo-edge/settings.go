@@ -33,7 +33,8 @@ func (s *settings) flags(command string) *pflag.FlagSet {
 		}
 	}
 	f.Var(&moduleFlag{&s.given}, config.ModuleFlag, "Mount the WebAssembly module of this file in front of the other middleware. "+
-		"What follows the file and a comma are grants. It can be given several times.")
+		"Behind the file, after commas, stand grants, connect, and keys of such an entry with their values: kv,limits.fuel=1000000,on_error=skip. "+
+		"settings={...} is the last. It can be given several times.")
 	return f
 }
 
@@ -77,4 +78,4 @@ func (f *moduleFlag) Set(text string) error {
 }
 
 func (f *moduleFlag) String() string { return "" }
-func (f *moduleFlag) Type() string   { return "PATH=FILE" }
+func (f *moduleFlag) Type() string   { return config.ModuleFlagSyntax }

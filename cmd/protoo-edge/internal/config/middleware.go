@@ -166,39 +166,6 @@ func (c *Config) Wasms() []*Middleware {
 	return slices.DeleteFunc(slices.Clone(c.Middleware), func(m *Middleware) bool { return m.Use != "wasm" })
 }
 
-// ModuleFlag is the flag that mounts a module in front of the rest of the stack. It can be given several times.
-const ModuleFlag = "wasm"
-
-// ModuleFlagSyntax is what stands behind it: [parseModule] reads that.
-const ModuleFlagSyntax = "PATH=FILE[,GRANT...]"
-
-// parseModule reads an entry as it is on the command line. What follows the file are capabilities, or "connect". It returns
-// what is wrong with the text, or "".
-func parseModule(text string) (m *Middleware, problem string) {
-	m = newMiddleware("wasm")
-	path, rest, ok := strings.Cut(text, "=")
-	file, grants, _ := strings.Cut(rest, ",")
-	if !ok || file == "" {
-		return m, "expected " + ModuleFlagSyntax + ", such as /rooms=limiter.wasm,kv,log, got " + quote(text)
-	}
-	var capabilities []string
-	for grant := range strings.SplitSeq(grants, ",") {
-		switch {
-		case grant == "connect":
-			m.Wasm.Connect = true
-		case grant != "":
-			capabilities = append(capabilities, grant)
-		}
-	}
-	values := []struct{ key, text string }{{"path", path}, {"file", file}, {"grants", strings.Join(capabilities, ",")}}
-	for _, v := range values {
-		if problem := find(m.settings, v.key).set(v.text, Origin{}); problem != "" {
-			return m, v.key + ": " + problem
-		}
-	}
-	return m, ""
-}
-
 // stack is the list of middleware, by default each of the built-in ones at its usual path.
 func (c *Config) stack() value {
 	for _, use := range []string{"messenger", "sessions", "presence", "echo"} {
