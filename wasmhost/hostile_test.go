@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,6 +153,39 @@ var hostiles = []hostile{
 	{"exit", func(g *guest) {
 		g.on = seq(num(3), g.call(wasiPrefix+"proc_exit"))
 	}, KindExit, "exit_code(3)"},
+	{"trap in init", func(g *guest) { onceOnly(g, unreachable); g.on = unreachable }, KindTrap, "unreachable"},
+	{"endless loop in init", func(g *guest) { onceOnly(g, seq(loop, again, end)); g.on = seq(loop, again, end) }, KindFuel, "out of fuel"},
+	{"messages without the grant", sendsAnyway, "", ""}, // it is told that there is nothing to be had, see TestNoGrantNoMessage
+}
+
+// onceOnly lets a module's first instance be made, which is the one that loading it makes, and no other. What it asks the store
+// keeps a failed instance from being put back, so that another one has to be made.
+func onceOnly(g *guest, harm []byte) {
+	key := g.put([]byte("made"))
+	made := g.call("kv_add")
+	g.init = seq(num(key), num(4), num64(1), num64(0), num(8), made, drop,
+		load(8), num(1), ne, ifThen, harm, end, num64(bufferAt<<32|bufferCap))
+}
+
+// sendsAnyway tries whatever takes a frame or sends elsewhere to reach a peer, without peer.send. It traps if it is not refused.
+func sendsAnyway(g *guest) {
+	g.manifest.can(slices.DeleteFunc(Capabilities(), func(c Capability) bool { return c == PeerSend })...)
+	message := frame(func(w *frameWriter) {
+		w.add(fieldPeer, "bob", "1")
+		w.add(fieldMethod, "", "message")
+		w.add(fieldPath, "", "/")
+		w.add(fieldData, "", `"from nobody"`)
+		w.addUint32(fieldTimeout, 1000)
+	})
+	at := g.put(message)
+	progress, complete, send := g.call("progress"), g.call("complete"), g.call(wasiPrefix+"sock_send")
+	orTrap := func(want int) []byte { return seq(num(want), ne, ifThen, unreachable, end) }
+	g.on = seq(
+		num(at), num(len(message)), progress, orTrap(codeInvalid),
+		load64(bufferAt+8), num(int(actionNext)), num(at), num(len(message)), complete, orTrap(codeInvalid),
+		num(3), num(at), num(len(message)), num(0), num(0), send, orTrap(wasiNoSys),
+		g.give(actionReply, flagChanges, message),
+	)
 }
 
 // Whatever a module does, the next one serves as before.
@@ -170,7 +204,7 @@ func TestHostile(t *testing.T) {
 				r.app.Use("/bad", m.Handle)
 				r.app.Use("/good", good.Handle)
 				r.app.All("*", last)
-				alice := r.dial("alice", "1")
+				alice, bob := r.dial("alice", "1"), r.dial("bob", "1")
 				for range 2 {
 					failure = nil
 					alice.ask("/bad", "1", "1")
@@ -181,12 +215,26 @@ func TestHostile(t *testing.T) {
 					alice.ask("/good", "2", "1")
 					alice.want(t, `{"status":200,"reason":"good","id":"2"}`)
 				}
+				bob.want(t)
 				if s := m.Stats(); s.Instances > 2 || s.Sends != 0 || s.Pending != 0 || s.Timers != 0 {
 					t.Errorf("left over: %+v", s)
 				}
 			})
 		}
 	}
+}
+
+// A module that may not send reaches nobody but who has sent the request, and gets to know it.
+func TestNoGrantNoMessage(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest)}
+	sendsAnyway(g)
+	r.app.Use("/", r.load(g, func(o *ModuleOptions) { o.Grants = g.manifest.Capabilities }).Handle)
+	alice, bob := r.dial("alice", "1"), r.dial("bob", "1")
+	alice.ask("/a", "1", "1")
+	alice.want(t, `{"status":200,"reason":"","id":"1","data":"from nobody"}`)
+	bob.want(t)
+	r.log.want(t)
 }
 
 // Tokens of others are of no use, and neither is a token that has been used.
