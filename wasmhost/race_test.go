@@ -2,5 +2,5 @@
 
 package wasmhost
 
-// Under the race detector a sync.Pool drops some of what is put into it.
-func init() { slack = 2 }
+// Under the race detector a sync.Pool drops some of what is put into it, and all takes longer.
+func init() { slack, reloads = 2, 100 }

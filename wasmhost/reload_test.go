@@ -2,12 +2,16 @@ package wasmhost
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"runtime"
-	"strings"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/protoo-go/protoo/wasmhost/kv"
 )
 
 // replier answers every request with a reason.
@@ -113,56 +117,163 @@ func (r *rig) answer2(c *conn, nth int, message string) {
 	c.tell(message, id)
 }
 
-// Many reloads under load lose no request, and leave nothing behind.
+// reloads is how many there are in TestManyReloads.
+var reloads = 1000
+
+// keeperGuest keeps every request until a timer of a millisecond lets it answer.
+func keeperGuest() *guest {
+	g := &guest{manifest: manifest(EventRequest, EventTimer).can(Async)}
+	timer := g.call("timer")
+	g.on = seq(
+		onEvent(EventRequest, num64(1), num64(0), num(0), num(0), timer, drop, g.give(actionPending, 0, nil)),
+		onEvent(EventTimer, g.give(actionReply, 0, frame(text(fieldReason, "kept")))),
+	)
+	return g
+}
+
+// Many reloads under load lose no request, whatever the versions do with theirs, and leave nothing behind.
 func TestManyReloads(t *testing.T) {
-	const rounds = 1000
-	r := newRig(t)
-	m := r.load(replier("0"))
-	r.app.Use("/", m.Handle)
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range 4 {
-		c := r.dial(fmt.Sprint("peer", i), "1")
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				c.ask("/a", "1", "1")
-				if got := c.take(); len(got) != 1 || !strings.HasPrefix(got[0], `{"status":200`) {
-					t.Errorf("got %q", got)
-					return
-				}
-				runtime.Gosched()
-			}
+	serving := []func() *guest{func() *guest { return replier("served") }}
+	mixed := []func() *guest{
+		serving[0], keeperGuest,
+		func() *guest { // keeps requests until their time is over
+			g := &guest{manifest: manifest(EventRequest).can(Async)}
+			keepsAll(g)
+			return g
+		},
+		func() *guest { // cannot be loaded
+			g := replier("never")
+			g.init = unreachable
+			return g
+		},
+	}
+	for _, name := range []string{"endless loop", "endless recursion", "memory.grow", "trap", "host calls", "kv storm", "message storm", "exit", "trap in init", "messages without the grant"} {
+		mixed = append(mixed, func() *guest {
+			g := &guest{manifest: manifest(EventRequest).can(Capabilities()...)}
+			hostiles[slices.IndexFunc(hostiles, func(h hostile) bool { return h.name == name })].build(g)
+			return g
 		})
 	}
-	files := [][]byte{replier("a").bytes(), replier("b").bytes(), replier("c").bytes()}
-	var before runtime.MemStats
-	for i := range rounds {
-		if err := m.Reload(context.Background(), files[i%len(files)], r.options()); err != nil {
-			t.Fatal(err)
-		}
-		if i == rounds/10 {
-			runtime.GC()
-			runtime.ReadMemStats(&before)
-		}
+	t.Run("serving", func(t *testing.T) { testManyReloads(t, serving, 200) })
+	t.Run("keeping and hostile", func(t *testing.T) { testManyReloads(t, mixed, 200, 500, 503) })
+}
+
+// testManyReloads replaces one guest by the next while peers send requests, each of which has to get one response.
+func testManyReloads(t *testing.T, guests []func() *guest, statuses ...int) {
+	rounds := reloads
+	if testing.Short() {
+		rounds = min(rounds, 100)
 	}
-	close(stop)
-	wg.Wait()
-	m.mu.Lock()
-	for len(m.versions) > 1 {
-		m.versionsChanged.Wait()
+	r := newRig(t)
+	options := r.options(func(o *ModuleOptions) { o.Limits.PendingTimeout = 5 * time.Millisecond })
+	m := r.load(replier("first"))
+	r.app.Use("/", m.Handle)
+	r.app.All("*", last)
+	r.dial("bob", "1") // whom some send messages to
+	var peers []*conn
+	for i := range 4 {
+		peers = append(peers, r.dial(fmt.Sprint("peer", i), "1"))
 	}
-	m.mu.Unlock()
+	count, refused := 0, 0
+	phase := func(n int) {
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		for _, c := range peers {
+			wg.Go(func() { c.askUntil(t, stop, statuses) })
+		}
+		for i := range n {
+			g := guests[i%len(guests)]()
+			count++
+			g.manifest.Version = strconv.Itoa(count)
+			g.put([]byte(g.manifest.Version))    // no two are the same
+			options.Store = kv.New(kv.Options{}) // or else what storms have stored would stay
+			if err := m.Reload(t.Context(), g.bytes(), options); g.init == nil && err != nil {
+				t.Error(err)
+			} else if err != nil {
+				refused++
+			}
+		}
+		if err := m.Reload(t.Context(), replier("last").bytes(), options); err != nil {
+			t.Error(err)
+		}
+		close(stop)
+		wg.Wait()
+		m.mu.Lock()
+		for len(m.versions) > 1 {
+			m.versionsChanged.Wait()
+		}
+		m.mu.Unlock()
+	}
+	phase(rounds / 10) // what is made once is made now
+	before := takeStock(1 << 30)
+	phase(rounds)
+	after := takeStock(before.goroutines)
+	t.Logf("%d reloads, %d refused: %+v, then %+v", count, refused, before, after)
+	if after.heap > before.heap+1<<20 {
+		t.Errorf("the heap has grown from %d to %d KiB", before.heap>>10, after.heap>>10)
+	}
+	if after.goroutines > before.goroutines {
+		t.Errorf("%d goroutines, before %d", after.goroutines, before.goroutines)
+	}
+	s := m.Stats()
+	if s.Instances > options.Limits.Instances || s.Versions != 1 || s.Pending != 0 || s.Sends != 0 || s.Timers != 0 || s.Waiting != 0 {
+		t.Errorf("left over: %+v", s)
+	}
+	if n := len(r.host.long); n != 0 {
+		t.Errorf("%d calls count as long after their end", n)
+	}
+}
+
+// askUntil sends one request after the other, and checks that each gets a final response, and only one.
+func (c *conn) askUntil(t *testing.T, stop <-chan struct{}, statuses []int) {
+	answers := make(chan string, 16)
+	c.both = func(msg string) { answers <- msg }
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // so that a response that is lost does not hang the test
+	defer cancel()
+	for i := 0; ; i++ {
+		select {
+		case msg := <-answers:
+			t.Errorf("got %s, which nobody has asked for", msg)
+			return
+		case <-stop:
+			return
+		default:
+		}
+		id := strconv.Itoa(i)
+		c.ask("/a", id, "1")
+		select {
+		case msg := <-answers:
+			var res struct {
+				Status int
+				ID     string
+			}
+			if err := json.Unmarshal([]byte(msg), &res); err != nil || res.ID != id || !slices.Contains(statuses, res.Status) {
+				t.Errorf("request %s got %s", id, msg)
+				return
+			}
+		case <-ctx.Done():
+			t.Errorf("request %s got no response", id)
+			return
+		}
+		c.take()
+		runtime.Gosched()
+	}
+}
+
+// A stock is what the process has.
+type stock struct {
+	heap       uint64
+	goroutines int
+}
+
+// takeStock lets goroutines end that are about to, until there are only so many.
+func takeStock(goroutines int) stock {
+	for wait := time.Millisecond; runtime.NumGoroutine() > goroutines && wait < 4*time.Second; wait *= 2 {
+		time.Sleep(wait)
+	}
 	runtime.GC()
 	runtime.GC()
-	var after runtime.MemStats
-	runtime.ReadMemStats(&after)
-	if after.HeapAlloc > before.HeapAlloc+8<<20 {
-		t.Errorf("the heap has grown from %d to %d KiB", before.HeapAlloc>>10, after.HeapAlloc>>10)
-	}
-	t.Logf("heap %d KiB, then %d KiB", before.HeapAlloc>>10, after.HeapAlloc>>10)
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return stock{s.HeapAlloc, runtime.NumGoroutine()}
 }
