@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/protoo-go/protoo/core"
@@ -34,25 +33,9 @@ func newMeteredPair(tb testing.TB, file []byte) *meteredPair {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(p.metered.close)
-	original, err := v.runtime.CompileModule(ctx, file)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	// What host functions charge has to go somewhere.
-	p.plain = &instance{Context: ctx, version: v, began: time.Now(), fuel: p.metered.fuel, strs: new(interner)}
-	p.plain.mod, err = v.runtime.InstantiateModule(p.plain, original, wazero.NewModuleConfig().WithName("").WithStartFunctions(exportStart))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	p.plain = newPlain(tb, v, file)
 	tb.Cleanup(p.plain.close)
-	p.plain.memory, p.on = p.plain.mod.Memory(), p.plain.mod.ExportedFunction(exportOn)
-	res, err := p.plain.mod.ExportedFunction(exportInit).Call(p.plain, uint64(v.plan.capabilities))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := p.plain.setBuffer(res[0]); err != nil {
-		tb.Fatal(err)
-	}
+	p.plain.fuel, p.on = p.metered.fuel, p.plain.mod.ExportedFunction(exportOn) // what host functions charge has its usual cost
 	return p
 }
 
