@@ -48,6 +48,9 @@ func each(b *testing.B, run func(b *testing.B, h *host, limited bool)) {
 	}
 }
 
+// generous is a time limit that the noise of a machine does not reach: one of 20 ms does end requests that are fine.
+var generous = map[bool]time.Duration{true: time.Minute}
+
 func column(what string, limited bool) string {
 	if limited {
 		return what + ", limited"
@@ -58,7 +61,7 @@ func column(what string, limited bool) string {
 // BenchmarkRequest shows a guest a request of 300 bytes: it looks at six fields, changes one and passes it on.
 func BenchmarkRequest(b *testing.B) {
 	each(b, func(b *testing.B, h *host, limited bool) {
-		s := mustInstance(b, h, options{limited: limited})
+		s := mustInstance(b, h, options{limit: generous[limited]})
 		r := newRequest()
 		fn := func() {
 			if err := s.request(r); err != nil {
@@ -77,7 +80,7 @@ func BenchmarkRequestAndResponse(b *testing.B) {
 		if h.ours() {
 			ns, allocs = oursWithResponse(b, h)
 		} else {
-			s := mustInstance(b, h, options{limited: limited})
+			s := mustInstance(b, h, options{limit: generous[limited]})
 			r := newRequest()
 			fn := func() {
 				if err := s.request(r); err != nil {
@@ -174,7 +177,7 @@ func takes(b *testing.B, h *host) (all, guest float64) {
 		if n < crowd/2 {
 			b.Fatalf("%d instances", n)
 		}
-		if !h.inGo() {
+		if !h.inGo {
 			guest = page
 		}
 	} else {
@@ -192,7 +195,7 @@ func takes(b *testing.B, h *host) (all, guest float64) {
 		}
 		read(&after)
 		guest = page
-		if h.inGo() {
+		if h.inGo {
 			guest = float64(linear.bytes.Load()) / float64(n)
 		}
 	}

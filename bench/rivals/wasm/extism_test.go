@@ -13,11 +13,9 @@ type extismModule struct{ plugin *extism.CompiledPlugin }
 // loadExtism bounds time and memory by the manifest, which is what Extism documents.
 func loadExtism(o options) (loaded, error) {
 	manifest := extism.Manifest{
-		Wasm:   []extism.Wasm{extism.WasmData{Data: extismGuest(o.variant())}},
-		Memory: &extism.ManifestMemory{MaxPages: memoryPages, MaxHttpResponseBytes: -1, MaxVarBytes: -1},
-	}
-	if o.limited {
-		manifest.Timeout = uint64(timeLimit.Milliseconds())
+		Wasm:    []extism.Wasm{extism.WasmData{Data: extismGuest(o.variant())}},
+		Memory:  &extism.ManifestMemory{MaxPages: memoryPages, MaxHttpResponseBytes: -1, MaxVarBytes: -1},
+		Timeout: uint64(o.limit.Milliseconds()),
 	}
 	p, err := extism.NewCompiledPlugin(context.Background(), manifest, extism.PluginConfig{}, nil)
 	return extismModule{p}, err

@@ -28,7 +28,7 @@ func loadGoPlugin(o options) (loaded, error) {
 	m := &pluginModule{file: file, cache: wazero.NewCompilationCache(), options: o}
 	m.plugin, err = middleware.NewMiddlewarePlugin(context.Background(), middleware.WazeroRuntime(func(ctx context.Context) (wazero.Runtime, error) {
 		r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(m.cache).
-			WithCloseOnContextDone(o.limited).WithMemoryLimitPages(memoryPages))
+			WithCloseOnContextDone(o.limit > 0).WithMemoryLimitPages(memoryPages))
 		_, err := wasi_snapshot_preview1.Instantiate(ctx, r)
 		return r, err
 	}))
@@ -60,8 +60,8 @@ type pluginInstance struct {
 }
 
 func (s *pluginInstance) context() (context.Context, context.CancelFunc) {
-	if s.options.limited {
-		return context.WithTimeout(context.Background(), timeLimit)
+	if s.options.limit > 0 {
+		return context.WithTimeout(context.Background(), s.options.limit)
 	}
 	return context.Background(), func() {}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,6 +20,9 @@ import (
 
 // patience is how long a guest may run.
 const patience = 3 * time.Second
+
+// timeLimit is what hosts with a clock are told.
+const timeLimit = 20 * time.Millisecond
 
 // cellEnv names a host and a runaway, for a process that does nothing but run that.
 const cellEnv = "RIVALS_WASM_CELL"
@@ -49,8 +53,12 @@ func (c cell) String() string {
 func runCell(name string) error {
 	hostName, runaway, _ := strings.Cut(name, "|")
 	h := hosts[slices.IndexFunc(hosts, func(h host) bool { return h.name == hostName })]
+	limit := timeLimit
 	runaway, unlimited := strings.CutSuffix(runaway, unlimitedCell)
-	l, err := h.load(options{runaway: runaway, limited: !unlimited})
+	if unlimited {
+		limit = 0
+	}
+	l, err := h.load(options{runaway: runaway, limit: limit})
 	if err != nil {
 		return err
 	}
@@ -73,12 +81,12 @@ func runCell(name string) error {
 func try(ctx context.Context, h *host, runaway string, procs int, limit time.Duration) (cell, error) {
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), cellEnv+"="+h.name+"|"+runaway, "GOMAXPROCS="+strconv.Itoa(procs))
-	if h.inGo() {
+	if h.inGo {
 		file, err := goGuest(map[bool]string{true: "protoo", false: "goplugin"}[h.ours()])
 		if err != nil {
 			return cell{}, err
 		}
-		cmd.Env = append(cmd.Env, guestsEnv+"="+strings.TrimSuffix(file, file[strings.LastIndexAny(file, `/\`):]))
+		cmd.Env = append(cmd.Env, guestsEnv+"="+filepath.Dir(file))
 	}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

@@ -37,7 +37,7 @@ func loadShape(s *shape) func(options) (loaded, error) {
 	return func(o options) (loaded, error) {
 		ctx := context.Background()
 		m := &shapeModule{shape: s, options: o}
-		m.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCloseOnContextDone(o.limited).WithMemoryLimitPages(memoryPages))
+		m.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCloseOnContextDone(o.limit > 0).WithMemoryLimitPages(memoryPages))
 		b := m.runtime.NewHostModuleBuilder(s.module)
 		for name, f := range s.imports {
 			b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
@@ -96,11 +96,11 @@ func (in *shaped) call(i int, params ...uint64) (uint64, error) {
 }
 
 func (in *shaped) bounded(fn func() error) error {
-	if !in.module.options.limited {
+	if in.module.options.limit == 0 {
 		in.Context = context.Background()
 		return fn()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), in.module.options.limit)
 	defer cancel()
 	in.Context = ctx
 	return fn()
