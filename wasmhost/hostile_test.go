@@ -51,6 +51,18 @@ var hostiles = []hostile{
 	{"memory.grow without end", func(g *guest) {
 		g.on = seq(loop, num(1000), memoryGrow, drop, again, end)
 	}, KindFuel, "out of fuel"},
+	{"table.grow to all that there can be", func(g *guest) {
+		g.table = true
+		g.on = seq(nullFunc, num(-2), tableGrow, drop)
+	}, KindFuel, "out of fuel"},
+	{"table.grow", func(g *guest) {
+		g.table = true
+		g.on = seq(nullFunc, num(4_000_000), tableGrow, num(-1), ne, ifThen, unreachable, end, loop, nullFunc, num(10_000), tableGrow, num(-1), ne, againIf, end)
+	}, "", ""}, // reaches the limit, and goes on
+	{"table.grow without end", func(g *guest) {
+		g.table = true
+		g.on = seq(loop, nullFunc, num(1000), tableGrow, drop, again, end)
+	}, KindFuel, "out of fuel"},
 	{"trap", func(g *guest) { g.on = unreachable }, KindTrap, "unreachable"},
 	{"load outside of the memory", func(g *guest) { g.on = seq(load(-4), drop) }, KindTrap, "out of bounds memory access"},
 	{"store outside of the memory", func(g *guest) { g.on = store(1<<24, num(1)) }, KindTrap, "out of bounds memory access"},

@@ -105,6 +105,9 @@ func TestImageOfHostile(t *testing.T) {
 			g := &guest{manifest: manifest(EventNotification).can(Capabilities()...)}
 			h.build(g)
 			v := r.load(g).current.Load()
+			if v.state == nil {
+				t.Skip("a module that can change a table is made again")
+			}
 			in, err := v.pool.take(nil)
 			if err != nil {
 				t.Fatal(err)

@@ -27,6 +27,10 @@ const (
 	checkedAgain // by going back to the head of the loop
 )
 
+// bytesPerTarget bounds the branch targets of a module by its size. An engine takes some microseconds for each, as for this much
+// other code. Programs in Go have one for 46 bytes.
+const bytesPerTarget = 16
+
 // dead is the region of code that nothing reaches.
 const dead int32 = -1
 
@@ -70,6 +74,7 @@ type body struct {
 	nested  int    // loops that are open
 	loops   bool   // whether there are any
 	calls   bool   // the same
+	targets int    // of its br_tables
 	frames  []frame
 	regions []region
 	sites   []site
@@ -84,7 +89,7 @@ func (b *body) read(f int) {
 
 	b.declarations(len(b.info.Types[b.funcs[b.imported.funcs+f]].Params))
 	b.start = b.pos
-	b.loops, b.calls, b.nested = false, false, 0
+	b.loops, b.calls, b.nested, b.targets = false, false, 0, 0
 	b.begin(dead, checked)
 	b.charge(costEntry + costLocal*int64(b.locals))
 	b.frames = append(b.frames, frame{op: opCall, region: b.current, reach: 0})
@@ -225,6 +230,10 @@ func (b *body) special(at int, op byte) {
 		b.branchIf()
 	case opBrTable:
 		n := b.count("branch targets", b.limits.BranchTargets)
+		b.targets += n
+		b.allTargets += n
+		b.limit(at, "branch targets in a function", uint64(b.targets), uint64(b.limits.BranchTargets))
+		b.limit(at, "branch targets in all functions", uint64(b.allTargets), uint64(b.limits.BranchTargets+len(b.reader.data)/bytesPerTarget))
 		for range n + 1 {
 			b.branch()
 		}
@@ -309,9 +318,8 @@ func (b *body) misc(at int) {
 		b.immediate(table)
 		b.site(siteBulk, at, elementsUnitShift)
 	case miscTableGrow:
-		b.site(siteGrowBefore, at, 0)
 		b.immediate(table)
-		b.site(siteGrowAfter, b.pos, elementsUnitShift)
+		b.site(siteBulk, at, elementsUnitShift)
 	case miscTableSize:
 		b.immediate(table)
 	case miscTableFill:

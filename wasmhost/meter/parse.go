@@ -64,7 +64,7 @@ type parser struct {
 	items    [sectionDataCount + 1]span // of its vector's elements
 	refs     []reference                // in rising order
 	funcs    []uint32                   // the type of each function, imported ones first
-	imported struct{ funcs, globals int }
+	imported struct{ funcs, globals, tables int }
 	nGlobals int // imported ones included
 	tableOf  []ValueType
 	nElem    int
@@ -76,6 +76,8 @@ type parser struct {
 	volatile bool      // something can change that cannot be set from outside
 	bodies   []span
 	names    *names
+
+	allTargets int // of br_tables, in the bodies that have been read
 }
 
 func (p *parser) module() {
@@ -182,6 +184,7 @@ func (p *parser) imports() {
 			p.imported.funcs++
 		case KindTable:
 			m.Value, m.Extent = p.table()
+			p.imported.tables++
 			p.volatile = true
 		case KindMemory:
 			m.Extent = p.memory()
@@ -223,11 +226,7 @@ func (p *parser) table() (ValueType, Extent) {
 	p.tableOf = append(p.tableOf, t)
 	p.info.Tables = append(p.info.Tables, e)
 	p.limit(at, "tables", uint64(len(p.tableOf)), uint64(p.limits.Tables))
-	var sum uint64
-	for _, e := range p.info.Tables {
-		sum += uint64(e.Min)
-	}
-	p.limit(at, "elements in tables", sum, uint64(p.limits.TableElements))
+	p.limit(at, "elements in tables", p.elementsAtFirst(), uint64(p.limits.TableElements))
 	return t, e
 }
 

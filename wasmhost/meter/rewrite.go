@@ -47,6 +47,10 @@ func (w *rewriter) one(id byte) {
 		w.extended(id, len(w.info.Imports), appendU32(yield, uint32(len(w.info.Types))), nil)
 	case sectionFunction:
 		w.extended(id, len(w.parser.bodies), nil, appendU32(nil, uint32(len(w.info.Types))+1))
+	case sectionTable:
+		if own := w.ownTables(); len(own) > 0 {
+			w.section(id, tableSection(own))
+		}
 	case sectionGlobal:
 		w.extended(id, w.info.Globals, []byte{byte(I64), 1, opI64Const, 0, opEnd}, nil)
 	case sectionExport:
