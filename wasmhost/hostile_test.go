@@ -139,6 +139,10 @@ var hostiles = []hostile{
 		cas := g.call("kv_cas")
 		g.on = seq(loop, num(dataAt), num(4), num(0), num(-1), num(0), num(4096), num64(0), cas, drop, store(dataAt, load(dataAt), num(1), add), again, end)
 	}, KindFuel, "out of fuel"},
+	{"the whole memory as a key", func(g *guest) {
+		add, get := g.call("kv_add"), g.call("kv_get")
+		g.on = seq(num(dataAt), num(4), num64(1), num64(0), num(0), add, drop, loop, num(0), num(65536), num(0), num(0), get, drop, again, end)
+	}, KindFuel, "out of fuel"},
 	{"host function with an address outside", func(g *guest) {
 		g.on = seq(num(0), num(65530), num(7), g.call("log"))
 	}, KindMemory, "outside of its memory"},

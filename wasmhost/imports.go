@@ -60,6 +60,7 @@ const (
 	costSend   = 2000
 	costParsed = 2    // for each byte that has to be checked, or is stored
 	costVector = 10   // for each part of what WASI writes
+	costLook   = 100  // in the store, which others use as well
 	costStore  = 1000 // what is stored may be new, which takes memory
 )
 
@@ -232,7 +233,9 @@ const longestTTL = 10 * 365 * 24 * time.Hour
 
 // kv_get(key, key_len, out, out_cap)
 func hostKVGet(in *instance, mod api.Module, s []uint64) {
-	v, ok := in.version.store.Get(in.scratch[:0], slice(mod, s[0], s[1]))
+	key := slice(mod, s[0], s[1])
+	in.charge(costLook)
+	v, ok := in.version.store.Get(in.scratch[:0], key)
 	in.scratch = v[:0]
 	if !ok {
 		s[0] = code(codeAbsent)

@@ -257,6 +257,10 @@ func TestPriceOfHostCalls(t *testing.T) {
 		{"kv_cas", func(g *guest) []byte {
 			return seq(num(dataAt), num(4), num(0), num(size), num(0), num(size), num64(0), g.call("kv_cas"), drop)
 		}, 2 * size},
+		{"kv_get", func(g *guest) []byte {
+			get := seq(num(dataAt), num(4), num(0), num(size), g.call("kv_get"), drop)
+			return bytes.Repeat(get, 10)
+		}, 10 * (costCall + costLook)},
 		{"random", func(g *guest) []byte { return seq(num(0), num(size), g.call("random")) }, size},
 		{"fd_write, many parts", func(g *guest) []byte {
 			return seq(num(1), num(32768), num(1000), num(0), g.call(wasiPrefix+"fd_write"), drop)
