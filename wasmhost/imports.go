@@ -70,6 +70,7 @@ func (f hostFunction) add(b wazero.HostModuleBuilder, name string) {
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
 		in := ctx.(*instance)
 		in.asked = in.asked || asks
+		in.meet(mod)
 		in.charge(costCall)
 		call(in, mod, stack)
 	}), f.params, f.results).Export(name)

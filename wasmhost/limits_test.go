@@ -351,6 +351,33 @@ func TestLongCallsWait(t *testing.T) {
 	})
 }
 
+// What a start function asks the host for is paid for before it is done, as anywhere else.
+func TestStartFunctionPays(t *testing.T) {
+	const bytes = 1000
+	for name, place := range map[string]func(g *guest, body []byte){
+		"section":     func(g *guest, body []byte) { g.section = body },
+		"_initialize": func(g *guest, body []byte) { g.start = body },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			g := &guest{manifest: manifest(EventNotification).can(Random, Log)}
+			random, log := g.call("random"), g.call("log")
+			var body []byte
+			for range 10 {
+				body = seq(body, num(0), num(bytes), random, num(1), num(0), num(0), log)
+			}
+			place(g, body)
+			_, err := r.try(g, func(o *ModuleOptions) { o.Limits.InitFuel = 3 * (bytes + 3*costCall) })
+			if kind(err) != KindLoad || !strings.Contains(err.Error(), "out of fuel") {
+				t.Errorf("got %v", err)
+			}
+			if n := len(r.log.take()); n > 4 { // lines, and the failure
+				t.Errorf("%d calls are made with the fuel for 3", n-1)
+			}
+		})
+	}
+}
+
 // Making an instance can take long as well, and fail.
 func TestLongStart(t *testing.T) {
 	r := newRig(t)
