@@ -64,7 +64,7 @@ func (v *version) perform(in *instance, t *turn) error {
 	}
 	if t.hasCarry {
 		var space []byte
-		if t.watch {
+		if t.watch && !t.told { // the watcher may be used again before next has returned
 			t.watcher = takeWatcher()
 			space = t.watcher.space[:0:len(t.watcher.space)]
 		}
