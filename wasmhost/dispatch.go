@@ -20,7 +20,7 @@ type turn struct {
 // dispatch tells an instance of an event: want, or any if that is nil. Every error is an [*Error].
 func (v *version) dispatch(want *instance, e *event, t *turn) error {
 	m := v.module
-	if !m.breaker.allow() {
+	if !v.breaker.allow() {
 		m.stats.skipped.Add(1)
 		return v.unavailable(e.kind, "it has failed too often")
 	}
@@ -31,7 +31,7 @@ func (v *version) dispatch(want *instance, e *event, t *turn) error {
 	in.event = *e
 	if err = v.perform(in, t); err == nil {
 		v.put(in)
-		m.breaker.succeeded()
+		v.breaker.succeeded()
 		return nil
 	}
 	return v.failed(in, e.kind, err)
@@ -44,7 +44,7 @@ func (v *version) failed(in *instance, e Event, err error) *Error {
 	} else {
 		v.pool.renew(in, true)
 		runtime.Gosched() // two goroutines that wake each other, as with a peer who repeats this, share one turn of the scheduler
-		v.module.breaker.failed()
+		v.breaker.failed()
 		v.pending.lose(in)
 	}
 	return v.fail("", e.String(), err)
@@ -97,7 +97,7 @@ var errUnavailable = core.Error(503, "service unavailable")
 // untaken is the error for an event that finds no instance.
 func (v *version) untaken(e Event, err error) error {
 	if known, ok := errors.AsType[*Error](err); ok { // one could not be made
-		v.module.breaker.failed()
+		v.breaker.failed()
 		return known
 	}
 	v.module.stats.skipped.Add(1)
@@ -165,7 +165,7 @@ func (v *version) act(t *turn, req *core.Request, next core.Next) error {
 // reject is for a result that turns out to be none.
 func (v *version) reject(t *turn, next core.Next, err error) error {
 	failure := v.fail(KindFrame, EventRequest.String(), err)
-	v.module.breaker.failed()
+	v.breaker.failed()
 	skip := v.onError == Skip && next != nil
 	v.release()
 	if skip {

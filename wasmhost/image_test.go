@@ -203,7 +203,7 @@ func TestFailureLeavesLittle(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for range n {
-		m.breaker.succeeded()
+		m.current.Load().breaker.succeeded()
 		if err := m.Notify("go", ""); kind(err) != KindTrap {
 			t.Fatal(err)
 		}
@@ -230,7 +230,7 @@ func BenchmarkFailure(b *testing.B) {
 			benchRequest(b, func(req *core.Request) {
 				b.ReportAllocs()
 				for b.Loop() {
-					m.breaker.succeeded()
+					m.current.Load().breaker.succeeded()
 					if err := m.Handle(req, nil); kind(err) != KindTrap {
 						b.Fatal(err)
 					}

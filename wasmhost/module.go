@@ -57,7 +57,6 @@ type Module struct {
 	stats   counters
 	metrics metrics
 	logger  logger
-	breaker breaker
 
 	reloading sync.Mutex
 
@@ -90,7 +89,6 @@ func (m *Module) Reload(ctx context.Context, file []byte, o ModuleOptions) error
 		return err
 	}
 	old := m.current.Swap(v)
-	m.breaker.succeeded()
 	old.retire(old.limits.DrainTimeout)
 	m.limitVersions(v.limits.Versions)
 	return nil

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/protoo-go/protoo/core"
 )
 
 // replier answers every request with a reason.
@@ -51,6 +53,35 @@ func TestReload(t *testing.T) {
 	m.mu.Unlock()
 	if s := m.Stats(); s.Instances != 1 || s.Versions != 1 {
 		t.Errorf("%d instances, %d versions, want one each", s.Instances, s.Versions)
+	}
+}
+
+// A version that has been replaced does not keep events from its successor, however often it fails.
+func TestBreakerIsOfVersion(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest, EventResponse)}
+	g.on = seq(onEvent(EventRequest, g.give(actionNext, flagWatch, nil)), unreachable)
+	m := r.load(g)
+	r.app.Use("/", m.Handle)
+	var held []*core.Request
+	r.app.All("/a", func(req *core.Request, _ core.Next) error { held = append(held, req); return nil })
+	alice := r.dial("alice", "1")
+	for range breakAfter {
+		alice.ask("/a", "1", "1")
+	}
+	if err := m.Reload(t.Context(), replier("two").bytes(), r.options()); err != nil {
+		t.Fatal(err)
+	}
+	for _, req := range held {
+		if err := req.Reply(200, ""); err != nil {
+			t.Error(err)
+		}
+	}
+	alice.take()
+	alice.ask("/a", "2", "1")
+	alice.want(t, `{"status":200,"reason":"two","id":"2"}`)
+	if s := m.Stats(); s.Failures[KindTrap] != breakAfter || s.Broken {
+		t.Errorf("%+v", s)
 	}
 }
 

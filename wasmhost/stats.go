@@ -73,7 +73,6 @@ func (m *Module) Stats() Stats {
 		Pending:    int(c.pending.Load()),
 		Sends:      int(c.sends.Load()),
 		Timers:     int(c.timers.Load()),
-		Broken:     m.breaker.open(),
 		LogDropped: c.logDropped.Load(),
 		Counters:   m.metrics.all(),
 	}
@@ -88,6 +87,7 @@ func (m *Module) Stats() Stats {
 	if v := m.current.Load(); v != nil {
 		s.Name, s.Version, s.Serial = v.manifest.Name, v.manifest.Version, v.serial
 		s.KV = v.store.Stats()
+		s.Broken = v.breaker.open()
 	}
 	return s
 }

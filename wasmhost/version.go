@@ -39,6 +39,7 @@ type version struct {
 	image    atomic.Pointer[image] // nil as long as there is none
 	pool     pool
 	pending  pendings
+	breaker  breaker
 
 	refs    atomic.Int64 // of those who use it, and one until it is retired
 	closing sync.Once

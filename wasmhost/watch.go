@@ -91,7 +91,7 @@ func (w *watcher) apply(v *version, t *turn, res *core.Response) error {
 		}
 	}
 	if err != nil {
-		v.module.breaker.failed()
+		v.breaker.failed()
 		return v.fail(KindFrame, EventResponse.String(), err)
 	}
 	if t.hasCarry {
