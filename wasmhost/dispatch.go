@@ -80,9 +80,7 @@ func (v *version) perform(in *instance, t *turn) error {
 }
 
 // sticky tells whether what follows from an event goes to the instance that has seen it.
-func (v *version) sticky() bool {
-	return v.manifest.Affinity == Pinned || v.manifest.Affinity == Single
-}
+func (v *version) sticky() bool { return v.manifest.Affinity == Pinned }
 
 // unavailable is the error for an event that the module is not told of. Peers get a 503.
 func (v *version) unavailable(e Event, why string) *Error {

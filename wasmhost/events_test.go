@@ -35,6 +35,36 @@ func echoData(a action, flags int) []byte {
 	return seq(load(bufferAt), extend, num64(32), []byte{0x86}, num64(int64(flags)<<8|int64(a)), or64, ret)
 }
 
+// What follows from an event goes to the instance that has seen it, or fails with that, if the module is pinned. A single
+// instance that is made again hears of what its predecessor has begun.
+func TestLostInstance(t *testing.T) {
+	for affinity, want := range map[Affinity]string{
+		Shared: `,"data":"changed"}`,
+		Single: `,"data":"changed"}`,
+		Pinned: `}`,
+	} {
+		t.Run(string(affinity), func(t *testing.T) {
+			r := newRig(t)
+			g := &guest{manifest: manifest(EventRequest, EventResponse).push("path").on(affinity)}
+			g.on = seq(
+				onEvent(EventRequest, load(bufferAt+24), num(0x6461622f), eq, ifThen, unreachable, end, g.give(actionNext, flagWatch, nil)), // "/bad"
+				onEvent(EventResponse, g.give(actionNext, flagChanges, frame(text(fieldData, `"changed"`)))),
+			)
+			r.app.Use("/", r.load(g, func(o *ModuleOptions) { o.Limits.Instances = 1 }).Handle)
+			var held *core.Request
+			r.app.All("/a", func(req *core.Request, _ core.Next) error { held = req; return nil })
+			alice := r.dial("alice", "1")
+			alice.ask("/a", "1", "1")
+			alice.ask("/bad", "2", "1")
+			alice.take()
+			if err := held.Reply(200, "", core.JSON(`"data"`)); err != nil {
+				t.Error(err)
+			}
+			alice.want(t, `{"status":200,"reason":"","id":"1"`+want)
+		})
+	}
+}
+
 func TestWatch(t *testing.T) {
 	for _, affinity := range []Affinity{Shared, Pinned, Single, Fresh} {
 		t.Run(string(affinity), func(t *testing.T) {

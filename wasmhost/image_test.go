@@ -128,10 +128,10 @@ func TestImageOfHostile(t *testing.T) {
 // An instance that was put back has the fuel of a new one, and not its predecessor's requests.
 func TestRenewed(t *testing.T) {
 	r := newRig(t)
-	g := &guest{manifest: manifest(EventRequest).can(Async).on(Single)}
+	g := &guest{manifest: manifest(EventRequest).can(Async).on(Pinned)}
 	// It keeps what comes first, and traps at the next request.
 	g.on = seq(load(8), ifThen, unreachable, end, store(8, num(1)), g.give(actionPending, 0, nil))
-	m := r.load(g)
+	m := r.load(g, func(o *ModuleOptions) { o.Limits.Instances = 1 })
 	v := m.current.Load()
 	r.app.Use("/", m.Handle)
 	alice := r.dial("alice", "1")
