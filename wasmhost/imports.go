@@ -304,7 +304,7 @@ func hostMetric(in *instance, mod api.Module, s []uint64) {
 		s[0] = code(codeInvalid)
 		return
 	}
-	if !in.version.module.metrics.record(name, kind == 0, int64(s[3]), in.version.limits.Counters) {
+	if !in.version.module.metrics.record(name, kind == 0, int64(s[3]), in.version) {
 		s[0] = code(codeLimit)
 		return
 	}

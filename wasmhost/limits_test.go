@@ -212,6 +212,40 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// Names that only a version has used which was replaced make room for those of its successor.
+func TestMetricsAfterReload(t *testing.T) {
+	r := newRig(t)
+	counter := func(names ...string) *guest {
+		g := &guest{manifest: manifest(EventNotification).can(Metrics)}
+		for _, name := range names {
+			g.on = seq(g.on, num(g.put([]byte(name))), num(len(name)), num(0), num64(1), g.call("metric"), drop)
+		}
+		return g
+	}
+	options := func(o *ModuleOptions) { o.Limits.Counters = 2 }
+	var m *Module
+	for i, tt := range []struct {
+		names []string
+		want  string
+	}{
+		{[]string{"a", "b", "c"}, "map[a:1 b:1]"},
+		{[]string{"b"}, "map[a:1 b:2]"},
+		{[]string{"b", "c"}, "map[b:3 c:1]"},
+	} {
+		if g := counter(tt.names...); i == 0 {
+			m = r.load(g, options)
+		} else if err := m.Reload(t.Context(), g.bytes(), r.options(options)); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Notify("a", ""); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(m.Stats().Counters); got != tt.want {
+			t.Errorf("%v: got %s, want %s", tt.names, got, tt.want)
+		}
+	}
+}
+
 // Fuel does not depend on how often others run, and an event has no more than it is given.
 func TestFuel(t *testing.T) {
 	r := newRig(t)

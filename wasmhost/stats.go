@@ -95,27 +95,38 @@ func (m *Module) Stats() Stats {
 // metrics are what a module counts itself.
 type metrics struct {
 	mu     sync.Mutex
-	values map[string]*int64
+	values map[string]*metric
 }
 
-func (m *metrics) record(name []byte, add bool, value int64, limit int) bool {
+type metric struct {
+	value  int64
+	serial int // of the last version that has recorded it
+}
+
+// record changes a value, and reports false if there is no room for its name. Names that only versions before v have recorded
+// make room for others.
+func (m *metrics) record(name []byte, add bool, value int64, v *version) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.values[string(name)]
 	if n == nil {
-		if len(m.values) >= limit {
+		if len(m.values) >= v.limits.Counters {
+			maps.DeleteFunc(m.values, func(_ string, n *metric) bool { return n.serial < v.serial })
+		}
+		if len(m.values) >= v.limits.Counters {
 			return false
 		}
 		if m.values == nil {
-			m.values = make(map[string]*int64)
+			m.values = make(map[string]*metric)
 		}
-		n = new(int64)
+		n = new(metric)
 		m.values[string(name)] = n
 	}
+	n.serial = max(n.serial, v.serial)
 	if add {
-		*n += value
+		n.value += value
 	} else {
-		*n = value
+		n.value = value
 	}
 	return true
 }
@@ -125,7 +136,7 @@ func (m *metrics) all() map[string]int64 {
 	defer m.mu.Unlock()
 	all := make(map[string]int64, len(m.values))
 	for name, n := range m.values {
-		all[name] = *n
+		all[name] = n.value
 	}
 	return all
 }
