@@ -70,7 +70,7 @@ func (v *version) await(r *core.ConnectRequest, t *turn) (*turn, error) {
 	_ = v.hold() // is held already, by Accept
 	if err := v.enter(k); err != nil {
 		v.release()
-		return nil, v.fail(KindFrame, EventConnect.String(), err)
+		return nil, v.refuse(EventConnect, err)
 	}
 	v.flush(t, nil)
 	ctx := r.Context
@@ -84,7 +84,7 @@ func (v *version) await(r *core.ConnectRequest, t *turn) (*turn, error) {
 		}
 		return d.t, nil
 	case <-ctx.Done():
-		if k := v.pending.take(v, k.token); k != nil {
+		if k := v.module.pending.take(k.token); k != nil {
 			v.release()
 		}
 		return nil, context.Cause(ctx)

@@ -45,7 +45,7 @@ func (v *version) failed(in *instance, e Event, err error) *Error {
 		v.pool.renew(in, true)
 		runtime.Gosched() // two goroutines that wake each other, as with a peer who repeats this, share one turn of the scheduler
 		v.breaker.failed()
-		v.pending.lose(in)
+		v.module.pending.lose(in)
 	}
 	return v.fail("", e.String(), err)
 }
@@ -160,10 +160,18 @@ func (v *version) act(t *turn, req *core.Request, next core.Next) error {
 	}
 }
 
-// reject is for a result that turns out to be none.
-func (v *version) reject(t *turn, next core.Next, err error) error {
-	failure := v.fail(KindFrame, EventRequest.String(), err)
+// refuse is for a result that turns out to be none, or that a limit forbids, which is not the module's fault.
+func (v *version) refuse(e Event, err error) *Error {
+	if errors.Is(err, errUnavailable) {
+		return v.fail(KindLimit, e.String(), err)
+	}
 	v.breaker.failed()
+	return v.fail(KindFrame, e.String(), err)
+}
+
+// reject fails a request because of its result.
+func (v *version) reject(t *turn, next core.Next, err error) error {
+	failure := v.refuse(EventRequest, err)
 	skip := v.onError == Skip && next != nil
 	v.release()
 	if skip {
@@ -215,9 +223,6 @@ func (v *version) reply(t *turn, req *core.Request, next core.Next) error {
 		status = 200
 	}
 	if status < 200 {
-		if err := respond(req, status, t); err != nil {
-			return v.reject(t, next, err)
-		}
 		return v.keep(t, req, next)
 	}
 	if t.watch {

@@ -17,7 +17,7 @@ const (
 	KindMemory      Kind = "memory"      // it gave the host an address outside of its memory
 	KindFrame       Kind = "frame"       // it returned a result that is not one
 	KindExit        Kind = "exit"        // it ended its program
-	KindLimit       Kind = "limit"       // its event did not fit into its buffer
+	KindLimit       Kind = "limit"       // its event did not fit into its buffer, or it keeps more than it may
 	KindLoad        Kind = "load"        // it could not be loaded
 	KindTimeout     Kind = "timeout"     // it kept a request for too long
 	KindUnavailable Kind = "unavailable" // it has failed too often to be asked now

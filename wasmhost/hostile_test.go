@@ -218,7 +218,7 @@ func TestForeignTokens(t *testing.T) {
 		alice.ask("/a", "1", "1")
 		var token uint64
 		v := m.current.Load()
-		for token = range v.pending.all {
+		for token = range m.pending.all {
 		}
 
 		thief := &guest{manifest: manifest(EventNotification).can(Async, Log)}
@@ -238,9 +238,9 @@ func TestForeignTokens(t *testing.T) {
 		owner := turn{token: token}
 		owner.action, owner.status = actionReply, 200
 		for range 2 {
-			k := v.pending.take(v, token)
+			k := m.pending.take(token)
 			if k != nil {
-				k.act(&owner)
+				k.act(v, &owner)
 			}
 		}
 		alice.want(t, `{"status":200,"reason":"","id":"1"}`)

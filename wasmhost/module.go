@@ -57,6 +57,7 @@ type Module struct {
 	stats   counters
 	metrics metrics
 	logger  logger
+	pending pendings
 
 	reloading sync.Mutex
 
@@ -76,7 +77,7 @@ func (m *Module) Manifest() Manifest {
 }
 
 // Reload replaces the module's file and options without losing a request. The version that serves finishes what it has
-// begun, and is closed then or after Limits.DrainTimeout. When the new one cannot be loaded, Reload fails
+// begun, and is closed then or after Limits.DrainTimeout; what it still keeps is for the new one to decide about. When the new one cannot be loaded, Reload fails
 // as Load does and the old one goes on.
 func (m *Module) Reload(ctx context.Context, file []byte, o ModuleOptions) error {
 	m.reloading.Lock()
@@ -124,6 +125,7 @@ func (m *Module) Close() error {
 		v.closeSoon()
 	}
 	m.wait()
+	m.pending.close()
 	m.host.forget(m)
 	return nil
 }

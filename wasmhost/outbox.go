@@ -244,7 +244,7 @@ func hostComplete(in *instance, mod api.Module, s []uint64) {
 			s[0] = code(codeInvalid) // what to do with it is what the event's result says
 			return
 		}
-	case in.version.pending.get(token) == nil:
+	case in.version.module.pending.get(token) == nil:
 		s[0] = code(codeAbsent)
 		return
 	}
@@ -273,7 +273,7 @@ func hostProgress(in *instance, mod api.Module, s []uint64) {
 func (v *version) complete(now *turn, m *message, req *core.Request) {
 	t := m.turn
 	if t.provisional() {
-		if k := v.pending.get(m.token); k != nil {
+		if k := v.module.pending.get(m.token); k != nil {
 			k.progress(t)
 		} else if m.token == now.token && req != nil {
 			if err := respond(req, t.status, t); err != nil {
@@ -282,9 +282,12 @@ func (v *version) complete(now *turn, m *message, req *core.Request) {
 		}
 		return
 	}
-	if k := v.pending.take(v, m.token); k != nil {
-		t.in = k.in
-		k.act(t)
+	if k := v.module.pending.take(m.token); k != nil {
+		t.in = now.in
+		if k.version == v {
+			t.in = k.in
+		}
+		k.act(v, t)
 	}
 }
 

@@ -144,6 +144,9 @@ func (o *outcome) store(id field, key, val string) error {
 	return nil
 }
 
+// checkJSON finds a text that could not be the data of a message.
+func checkJSON(text core.JSON) error { return core.NewRequest("", "/", nil).SetData(text) }
+
 // provisional tells whether more is to come for a request after a reply.
 func (o *outcome) provisional() bool {
 	return o.action == actionReply && o.status != 0 && o.status < 200

@@ -38,7 +38,6 @@ type version struct {
 	state    *meter.State          // nil if instances cannot be put back
 	image    atomic.Pointer[image] // nil as long as there is none
 	pool     pool
-	pending  pendings
 	breaker  breaker
 
 	refs    atomic.Int64 // of those who use it, and one until it is retired
@@ -146,7 +145,7 @@ func (v *version) readManifest(info *meter.Info, o ModuleOptions) error {
 		return fmt.Errorf("it asks for %d bytes of memory, %d are allowed", v.manifest.Memory, v.limits.Memory)
 	}
 	if s := v.settings; s != "" {
-		if err := core.NewRequest("settings", "/", nil).SetData(s); err != nil {
+		if err := checkJSON(s); err != nil {
 			return fmt.Errorf("settings: %w", err)
 		}
 	}
@@ -370,19 +369,7 @@ func (v *version) close() {
 	for t := range timers {
 		t.stop()
 	}
-	v.pool.close(func(in *instance) {
-		if !v.plan.events[EventDrain] {
-			return
-		}
-		var t turn
-		in.event.kind = EventDrain
-		if err := v.perform(in, &t); err != nil {
-			_ = v.fail("", EventDrain.String(), err) // for the hook
-			return
-		}
-		v.flush(&t, nil)
-	})
-	v.pending.close()
+	v.pool.close(v.last)
 	v.dispose()
 
 	m := v.module
@@ -391,6 +378,21 @@ func (v *version) close() {
 	m.versions = slices.DeleteFunc(m.versions, func(other *version) bool { return other == v })
 	m.stats.versions.Add(-1)
 	m.versionsChanged.Broadcast()
+}
+
+// last tells an instance that it is about to be closed, and fails what depends on it.
+func (v *version) last(in *instance) {
+	defer v.module.pending.lose(in)
+	if !v.plan.events[EventDrain] {
+		return
+	}
+	var t turn
+	in.event.kind = EventDrain
+	if err := v.perform(in, &t); err != nil {
+		_ = v.fail("", EventDrain.String(), err) // for the hook
+		return
+	}
+	v.flush(&t, nil)
 }
 
 // dispose gives back what was compiled. Nothing of it may be running.
