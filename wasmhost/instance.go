@@ -101,7 +101,6 @@ func (in *instance) initialize() error {
 		// The engine keeps a stack that has grown. It may have grown more than an event could have it.
 		in.gate = in.mod.ExportedFunction(meter.GateFunction)
 	}
-	in.outbox = nil
 	return nil
 }
 

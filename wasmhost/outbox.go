@@ -3,6 +3,7 @@ package wasmhost
 import (
 	"encoding/binary"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
@@ -34,10 +35,12 @@ const (
 	timerMessage
 )
 
-// full tells whether the event has asked for all that it may. It is looked at before anything is copied.
+// full tells whether the event has asked for all that it may, which is nothing as long as the instance is not in service. It is
+// looked at before anything is copied.
 func (in *instance) full() bool {
 	in.charge(costSend)
-	return len(in.outbox) >= in.version.limits.Outbox
+	e := in.event.kind // self-test before there is one
+	return e == EventSelfTest || e == EventConfiguration || len(in.outbox) >= in.version.limits.Outbox
 }
 
 // frame returns a frame that a module gives to a host function, and false if that is longer than frames may be. What
@@ -91,7 +94,7 @@ func hostPeerSend(in *instance, mod api.Module, s []uint64) {
 		return
 	}
 	l, err := in.readMessage(frame, &o)
-	if err != nil || !o.hasPeer || !o.hasPath {
+	if err != nil || !o.hasPeer || !o.hasPath || l.timeout > in.version.limits.SendTimeout {
 		s[0] = code(codeInvalid)
 		return
 	}
@@ -176,20 +179,67 @@ func (v *version) send(in *instance, m *message) {
 		m.peer.Send(m.req)
 		return
 	}
-	stats := &v.module.stats
-	if stats.sends.Add(1) > int64(v.limits.Sends) || !v.hold() {
-		stats.sends.Add(-1)
-		m.peer.Send(m.req) // it goes out, but the module will not hear of it
-		return
+	a := v.expect(in, m)
+	t := m.peer.Send(m.req)
+	if a == nil {
+		return // it goes out, but the module will not hear of it
 	}
-	token, correlation, carry := m.token, m.correlation, m.carry
-	m.peer.Send(m.req).OnResponse(func(res *core.Response) {
-		v.follow(in, &event{kind: EventReply, token: token, correlation: correlation, carry: carry, res: res})
-		if !res.IsProvisional() {
-			stats.sends.Add(-1)
+	t.OnResponse(func(res *core.Response) {
+		final := !res.IsProvisional()
+		v, in := a.take(final)
+		if v == nil {
+			return
+		}
+		v.follow(in, &event{kind: EventReply, token: a.token, correlation: a.correlation, carry: a.carry, res: res})
+		if final {
 			v.release()
 		}
 	})
+}
+
+// An answer is what a version waits for that has sent a message. It has a hold on the version, and forgets it when that is
+// closed: a peer can take longer.
+type answer struct {
+	token       uint64
+	correlation uint64
+	carry       []byte
+
+	mu      sync.Mutex
+	version *version // nil when there is nothing to wait for any more
+	in      *instance
+}
+
+// expect returns what is to become of a message's responses, nil if the module waits for too many or is being closed.
+func (v *version) expect(in *instance, m *message) *answer {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	stats := &v.module.stats
+	if v.answers == nil {
+		return nil
+	}
+	if stats.sends.Add(1) > int64(v.limits.Sends) || !v.hold() {
+		stats.sends.Add(-1)
+		return nil
+	}
+	a := &answer{token: m.token, correlation: m.correlation, carry: m.carry, version: v, in: in}
+	v.answers[a] = struct{}{}
+	return a
+}
+
+// take returns whom to tell of a response, if there is still somebody. With the final one the hold passes to the caller.
+func (a *answer) take(final bool) (*version, *instance) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v, in := a.version, a.in
+	if v == nil || !final {
+		return v, in
+	}
+	a.version, a.in = nil, nil
+	v.module.stats.sends.Add(-1)
+	v.mu.Lock()
+	delete(v.answers, a) // which may be none any more
+	v.mu.Unlock()
+	return v, in
 }
 
 // peer_close(frame, frame_len)

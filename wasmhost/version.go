@@ -44,7 +44,8 @@ type version struct {
 	closing sync.Once
 	mu      sync.Mutex
 	drain   *time.Timer
-	timers  map[*timer]struct{} // nil when they may no longer run
+	timers  map[*timer]struct{}  // nil when they may no longer run
+	answers map[*answer]struct{} // nil when the version no longer waits for any
 }
 
 // load makes a version from a file, and enters it into the module's list.
@@ -56,6 +57,7 @@ func (m *Module) load(ctx context.Context, file []byte, o ModuleOptions) (*versi
 		settings: o.Settings,
 		config:   moduleConfig,
 		timers:   make(map[*timer]struct{}),
+		answers:  make(map[*answer]struct{}),
 	}
 	v.refs.Store(1)
 	if o.Manifest != nil {
@@ -363,11 +365,16 @@ func (v *version) close() {
 	if v.drain != nil {
 		v.drain.Stop()
 	}
-	timers := v.timers
-	v.timers = nil
+	timers, answers := v.timers, v.answers
+	v.timers, v.answers = nil, nil
 	v.mu.Unlock()
 	for t := range timers {
 		t.stop()
+	}
+	for a := range answers {
+		if v, _ := a.take(true); v != nil {
+			v.release()
+		}
 	}
 	v.pool.close(v.last)
 	v.dispose()
