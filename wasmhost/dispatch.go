@@ -53,11 +53,8 @@ func (v *version) failed(in *instance, e Event, err error) *Error {
 // perform tells an instance of its event. What the outcome says is valid also after the instance is put back.
 func (v *version) perform(in *instance, t *turn) error {
 	v.module.stats.events[in.event.kind].Add(1)
-	r, err := in.run()
+	err := in.run(&t.outcome)
 	t.token = in.event.token
-	if err == nil {
-		err = in.read(r, &t.outcome)
-	}
 	if err != nil {
 		in.outbox = nil
 		return err
@@ -143,7 +140,7 @@ func (m *Module) Handle(req *core.Request, next core.Next) error {
 // act does with a request what the module has said, and returns the error that its handler fails with. The
 // caller's hold on the version passes to it. next is nil when the module has called it before.
 func (v *version) act(t *turn, req *core.Request, next core.Next) error {
-	if err := t.apply(req); err != nil {
+	if err := t.apply(req, v.limits.PeerData); err != nil {
 		return v.reject(t, next, err)
 	}
 	switch t.action {

@@ -43,7 +43,7 @@ func TestBadFrames(t *testing.T) {
 		{"long reason", bare(text(fieldReason, strings.Repeat("x", 1025))), "reason has 1025 bytes"},
 		{"long carry", bare(text(fieldCarry, strings.Repeat("\xff", 101))), "carry has 101 bytes"},
 		{"property without a key", bare(text(fieldProperty, "1")), "property has no key"},
-		{"property that is not JSON", bare(func(w *frameWriter) { w.add(fieldProperty, "k", "{") }), `value of "k": unexpected end of JSON input`},
+		{"property that is not JSON", bare(func(w *frameWriter) { w.add(fieldProperty, "k", "{") }), `value of "k": invalid JSON: unexpected end (at byte 1)`},
 		{"too many properties", bare(func(w *frameWriter) {
 			for range maxStored + 1 {
 				w.add(fieldProperty, "k", "1")

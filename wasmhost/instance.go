@@ -131,14 +131,17 @@ func (in *instance) setBuffer(v uint64) error {
 	return nil
 }
 
-// run tells the module of the event, with fresh fuel.
-func (in *instance) run() (result, error) {
+// run tells the module of the event, with fresh fuel, and reads what it wants done.
+func (in *instance) run(o *outcome) error {
 	in.budget.Total = in.version.fuel
 	in.left = in.budget.Start()
 	r, err := in.call()
 	in.ended()
+	if err == nil {
+		err = in.read(r, o)
+	}
 	in.version.module.stats.fuel.Add(uint64(in.budget.Used(in.left)))
-	return r, err
+	return err
 }
 
 // ended gives back the place among the long calls.
@@ -256,10 +259,24 @@ func (in *instance) read(r result, o *outcome) error {
 	if !ok {
 		return errAccess
 	}
+	if !in.pay(int64(size) * costParsed) {
+		return errFuel
+	}
 	if err := o.read(frame, in.version.limits.Carry, in.strs); err != nil {
 		return &badResultError{err}
 	}
 	return nil
+}
+
+// pay is charge for what is done when the module has returned. It reports false if there is not enough fuel.
+func (in *instance) pay(units int64) bool {
+	in.left -= units
+	if in.left >= 0 {
+		return true
+	}
+	var ok bool
+	in.left, ok = in.budget.Refill(in.left)
+	return ok
 }
 
 // reset forgets the event, so that an idle instance keeps nothing of it alive.

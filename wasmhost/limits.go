@@ -22,6 +22,8 @@ type Limits struct {
 	Versions  int // replaced versions that still have something to finish; default 4
 	Timers    int // that run; default 10,000
 	Outbox    int // messages, closes, timers and completions of one event; default 256
+	PeerData  int // bytes of the values that are stored about one peer, with 64 for each; default 16 KiB
+	Held      int // bytes of what is kept, sent or waits for a timer, with 512 for each; default 32 MiB
 	Carry     int // bytes that are kept for one request, message or timer; default 4 KiB
 	LogLines  int // in a second, more are dropped; default 100
 	LogLine   int // bytes of one line, more are cut off; default 1,024
@@ -47,6 +49,8 @@ func (l Limits) withDefaults() Limits {
 	l.Versions = positive(l.Versions, 4)
 	l.Timers = positive(l.Timers, 10_000)
 	l.Outbox = positive(l.Outbox, 256)
+	l.PeerData = positive(l.PeerData, 16<<10)
+	l.Held = positive(l.Held, 32<<20)
 	l.Carry = positive(l.Carry, 4<<10)
 	l.LogLines = positive(l.LogLines, 100)
 	l.LogLine = positive(l.LogLine, 1024)

@@ -215,8 +215,15 @@ func (m *Module) presence(kind Event, p *core.Peer) {
 		return
 	}
 	defer v.release()
-	if wanted && err == nil {
-		t.applyTo(p)
-		v.flush(&t, nil)
+	if !wanted || err != nil {
+		return
 	}
+	if t.changes {
+		if err := t.more.fits(p, v.limits.PeerData); err != nil {
+			_ = v.refuse(kind, err) // for the hook
+			return
+		}
+	}
+	t.applyTo(p)
+	v.flush(&t, nil)
 }

@@ -23,6 +23,7 @@ type message struct {
 	correlation uint64
 	carry       []byte
 	delay       time.Duration
+	size        int64 // that is held as long as a message or a timer is not over
 	turn        *turn
 }
 
@@ -103,6 +104,11 @@ func hostPeerSend(in *instance, mod api.Module, s []uint64) {
 		s[0] = code(codeAbsent)
 		return
 	}
+	size := perHeld + int64(len(frame))
+	if !in.mayHold(size) {
+		s[0] = code(codeLimit)
+		return
+	}
 	req := core.NewRequest(l.method, o.path, o.data)
 	req.SetTimeout(l.timeout)
 	if o.sender != "" && req.SetSender(o.sender) != nil {
@@ -111,7 +117,7 @@ func hostPeerSend(in *instance, mod api.Module, s []uint64) {
 	}
 	s[0] = in.post(message{
 		kind: sendMessage, token: in.event.token, peer: peer, req: req,
-		correlation: l.correlation, carry: append([]byte(nil), o.carry...),
+		correlation: l.correlation, carry: append([]byte(nil), o.carry...), size: size,
 	})
 }
 
@@ -175,17 +181,18 @@ func (in *instance) findPeer(name peerName) (found *core.Peer) {
 }
 
 func (v *version) send(in *instance, m *message) {
-	if !v.plan.events[EventReply] {
-		m.peer.Send(m.req)
-		return
+	stats, size := &v.module.stats, m.size
+	stats.held.Add(size)
+	var a *answer
+	if v.plan.events[EventReply] {
+		a = v.expect(in, m)
 	}
-	a := v.expect(in, m)
-	t := m.peer.Send(m.req)
-	if a == nil {
-		return // it goes out, but the module will not hear of it
-	}
-	t.OnResponse(func(res *core.Response) {
+	// Without an answer it goes out, but the module will not hear of it.
+	m.peer.Send(m.req).OnResponse(func(res *core.Response) {
 		final := !res.IsProvisional()
+		if final {
+			stats.held.Add(-size)
+		}
 		v, in := a.take(final)
 		if v == nil {
 			return
@@ -228,6 +235,9 @@ func (v *version) expect(in *instance, m *message) *answer {
 
 // take returns whom to tell of a response, if there is still somebody. With the final one the hold passes to the caller.
 func (a *answer) take(final bool) (*version, *instance) {
+	if a == nil {
+		return nil, nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	v, in := a.version, a.in
@@ -345,12 +355,19 @@ func (v *version) complete(now *turn, m *message, req *core.Request) {
 type timer struct {
 	version *version
 	clock   *time.Timer
+	size    int64
 }
 
 func (t *timer) stop() {
 	if t.clock.Stop() {
-		t.version.module.stats.timers.Add(-1)
+		t.count(-1)
 	}
+}
+
+func (t *timer) count(n int64) {
+	stats := &t.version.module.stats
+	stats.timers.Add(n)
+	stats.held.Add(n * t.size)
 }
 
 // timer(delay_ms, correlation, carry, carry_len)
@@ -361,12 +378,13 @@ func hostTimer(in *instance, mod api.Module, s []uint64) {
 		s[0] = code(codeInvalid)
 		return
 	}
-	if in.full() || in.version.module.stats.timers.Load() >= int64(in.version.limits.Timers) {
+	size := perHeld + int64(len(carry))
+	if in.full() || in.version.module.stats.timers.Load() >= int64(in.version.limits.Timers) || !in.mayHold(size) {
 		s[0] = code(codeLimit)
 		return
 	}
 	s[0] = in.post(message{
-		kind: timerMessage, token: in.event.token, delay: delay, correlation: s[1], carry: append([]byte(nil), carry...),
+		kind: timerMessage, token: in.event.token, delay: delay, correlation: s[1], carry: append([]byte(nil), carry...), size: size,
 	})
 }
 
@@ -377,11 +395,11 @@ func (v *version) startTimer(in *instance, m *message) {
 	if v.timers == nil {
 		return // the version is being closed
 	}
-	t := &timer{version: v}
+	t := &timer{version: v, size: m.size}
 	v.timers[t] = struct{}{}
-	v.module.stats.timers.Add(1)
+	t.count(1)
 	t.clock = time.AfterFunc(m.delay, func() {
-		v.module.stats.timers.Add(-1)
+		t.count(-1)
 		v.mu.Lock()
 		delete(v.timers, t)
 		v.mu.Unlock()

@@ -16,6 +16,7 @@ type kept struct {
 	token   uint64
 	in      *instance // whose loss is the loss of what is kept; nil for any
 	timer   *time.Timer
+	size    int64 // that it counts for
 
 	req    *core.Request
 	next   core.Next
@@ -73,7 +74,7 @@ func (v *version) keep(t *turn, req *core.Request, next core.Next) error {
 	if t.watch {
 		v.watch(t, req)
 	}
-	k := &kept{token: t.token, in: t.in, req: req, next: next}
+	k := &kept{token: t.token, in: t.in, req: req, next: next, size: sizeOf(req, t.carry)}
 	if err := v.enter(k); err != nil {
 		return v.reject(t, next, err)
 	}
@@ -83,6 +84,20 @@ func (v *version) keep(t *turn, req *core.Request, next core.Next) error {
 		k.progress(&reply)
 	}
 	return nil
+}
+
+// perHeld is what something takes that the module waits for, besides what is in it.
+const perHeld = 512
+
+// sizeOf is about what a request takes of the memory, with the carry for it.
+func sizeOf(req *core.Request, carry []byte) int64 {
+	n := perHeld + len(req.OriginalPath()) + len(req.Data()) + len(req.Sender()) + weight(req.Values()) + len(carry)
+	return int64(n)
+}
+
+// mayHold reports whether the module may make the host hold so many bytes more.
+func (in *instance) mayHold(size int64) bool {
+	return in.version.module.stats.held.Load()+size <= int64(in.version.limits.Held)
 }
 
 func (v *version) enter(k *kept) error {
@@ -96,14 +111,16 @@ func (v *version) enter(k *kept) error {
 	if p.closed {
 		return v.unavailable(EventRequest, "it is closed")
 	}
-	if len(p.all) >= v.limits.Pending {
+	stats := &v.module.stats
+	if len(p.all) >= v.limits.Pending || stats.held.Load()+k.size > int64(v.limits.Held) {
 		return errPending
 	}
 	if p.all == nil {
 		p.all = make(map[uint64]*kept)
 	}
 	p.all[k.token] = k
-	v.module.stats.pending.Add(1)
+	stats.pending.Add(1)
+	stats.held.Add(k.size)
 	k.timer = time.AfterFunc(v.limits.PendingTimeout, func() {
 		if k := p.take(k.token); k != nil {
 			k.fail(v.fail(KindTimeout, EventRequest.String(), errTooLate))
@@ -122,7 +139,9 @@ func (p *pendings) take(token uint64) *kept {
 	}
 	delete(p.all, token)
 	k.timer.Stop()
-	k.version.module.stats.pending.Add(-1)
+	stats := &k.version.module.stats
+	stats.pending.Add(-1)
+	stats.held.Add(-k.size)
 	return k
 }
 

@@ -26,6 +26,7 @@ type Stats struct {
 	Pending   int // requests and connections that are kept now
 	Sends     int // requests of the module's own without a final response
 	Timers    int // that run
+	Held      int // bytes that all of these hold
 	Broken    bool
 
 	LogDropped uint64
@@ -44,6 +45,7 @@ type counters struct {
 	pending    atomic.Int64
 	sends      atomic.Int64
 	timers     atomic.Int64
+	held       atomic.Int64
 	logDropped atomic.Uint64
 
 	mu       sync.Mutex
@@ -73,6 +75,7 @@ func (m *Module) Stats() Stats {
 		Pending:    int(c.pending.Load()),
 		Sends:      int(c.sends.Load()),
 		Timers:     int(c.timers.Load()),
+		Held:       int(c.held.Load()),
 		LogDropped: c.logDropped.Load(),
 		Counters:   m.metrics.all(),
 	}
