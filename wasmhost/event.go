@@ -96,12 +96,8 @@ func (e *event) text(f field, key string) (string, bool) {
 		return e.req.ID(), true
 	case fieldPeer:
 		return e.peerText(key)
-	case fieldPeerData:
-		if p := e.of(); p != nil {
-			return jsonText(p.Data().Get(key))
-		}
-	case fieldProperty:
-		return jsonText(e.req.Get(key))
+	case fieldPeerData, fieldProperty:
+		return jsonText(e.stored(f, key))
 	case fieldReason:
 		return valid(e.res.Reason()), true
 	case fieldQuery:
@@ -118,6 +114,17 @@ func (e *event) text(f field, key string) (string, bool) {
 		return e.connect.Transport, true
 	}
 	return "", false
+}
+
+// stored returns what the application, or a module, has stored in the request or about the peer; nil if there is nothing.
+func (e *event) stored(f field, key string) any {
+	if f == fieldProperty {
+		return e.req.Get(key)
+	}
+	if p := e.of(); p != nil {
+		return p.Data().Get(key)
+	}
+	return nil
 }
 
 // valid makes UTF-8 of a text that can be anything, such as a percent-decoded query: modules rely on it.

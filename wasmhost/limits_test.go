@@ -324,6 +324,39 @@ func TestPriceOfHostCalls(t *testing.T) {
 	}
 }
 
+// A value that has to be encoded for the module is paid for, and one that is text already is not.
+func TestPriceOfStored(t *testing.T) {
+	const items = 1000
+	list := make([]any, items)
+	for i := range list {
+		list[i] = []any{}
+	}
+	text, _ := jsonText(list)
+	for _, tt := range []struct {
+		name  string
+		value any
+		want  uint64 // at least
+	}{
+		{"a list", list, costEncode + uint64(len(text))*costEncoded},
+		{"a list that is JSON", core.JSON(text), costCall},
+		{"nothing", nil, costCall},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			g := &guest{manifest: manifest(EventRequest)}
+			g.on = seq(num(int(fieldProperty)), num(g.put([]byte("k"))), num(1), num(0), num(0), g.call("get"), drop)
+			m := r.load(g)
+			r.app.Use("/", func(req *core.Request, next core.Next) error { req.Set("k", tt.value); next(); return nil }, m.Handle)
+			alice := r.dial("alice", "1")
+			before := m.Stats().Fuel
+			alice.ask("/a", "1", "1")
+			if used := m.Stats().Fuel - before; used < tt.want || used > tt.want+1000 {
+				t.Errorf("used %d, want a little more than %d", used, tt.want)
+			}
+		})
+	}
+}
+
 // All that wait for the only instance get it, one after the other.
 func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
