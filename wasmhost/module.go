@@ -204,9 +204,6 @@ func (m *Module) Notify(name string, data core.JSON) error {
 	return nil
 }
 
-func (m *Module) online(p *core.Peer)  { m.presence(EventOnline, p) }
-func (m *Module) offline(p *core.Peer) { m.presence(EventOffline, p) }
-
 // presence tells the module of a peer. Failures go to the host's hook: nobody waits for this.
 func (m *Module) presence(kind Event, p *core.Peer) {
 	var t turn

@@ -3,10 +3,12 @@ package wasmhost
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/wasmhost/kv"
@@ -242,6 +244,34 @@ func TestSlowAnswers(t *testing.T) {
 		pause(2 * time.Minute)
 		r.log.want(t)
 	})
+}
+
+// A module that is closed hears of no more peers, and the application does not keep it.
+func TestClosedModuleIsForgotten(t *testing.T) {
+	r := newRig(t)
+	word := func(text string) *guest {
+		g := &guest{manifest: manifest(EventOnline).can(Log)}
+		g.on = seq(num(1), num(g.put([]byte(text))), num(len(text)), g.call("log"))
+		return g
+	}
+	forgotten := func() weak.Pointer[Module] {
+		m := r.load(word("first"))
+		r.load(word("second"))
+		r.dial("alice", "1")
+		r.log.want(t, "log 1 first", "log 1 second")
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		return weak.Make(m)
+	}()
+	r.dial("bob", "1")
+	r.log.want(t, "log 1 second")
+	for range 10 {
+		if runtime.GC(); forgotten.Value() == nil {
+			return
+		}
+	}
+	t.Error("the module is still there")
 }
 
 func TestOnlineStoresData(t *testing.T) {
