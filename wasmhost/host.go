@@ -53,7 +53,7 @@ func New(o Options) (*Host, error) {
 
 // Load makes a module ready to serve from the contents of its file: it checks whether it is the one that is
 // expected and whether what it asks for is granted, compiles it, makes an instance and lets that test itself. It fails
-// with an [*Error]. The context is looked at between these steps.
+// with an [*Error]. The context is looked at between these steps, and between functions while they are compiled.
 func (h *Host) Load(ctx context.Context, file []byte, o ModuleOptions) (*Module, error) {
 	h.mu.Lock()
 	if h.closed {

@@ -177,3 +177,47 @@ func TestClosedHost(t *testing.T) {
 		t.Errorf("Notify: %v", err)
 	}
 }
+
+// lateContext ends when somebody has looked at it as often as it says.
+type lateContext struct {
+	context.Context
+	looks int
+	end   context.CancelFunc
+}
+
+func (c *lateContext) Err() error {
+	if c.looks--; c.looks == 0 {
+		defer c.end()
+	}
+	return c.Context.Err()
+}
+
+// A load that is given up does not go on to compile.
+func TestCompileEndsWithContext(t *testing.T) {
+	r := newRig(t)
+	v := r.load(replier("one")).current.Load()
+	g := replier("two")
+	g.helpers = [][]byte{nil} // so that it is not what has been compiled
+	metered, err := meter.Meter(g.bytes(), meter.Options{Gate: calls, State: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	compiled := v.compiled
+	err = v.compile(&lateContext{ctx, 2, end}, g.bytes(), metered.Code) // after the original has been validated
+	v.compiled = compiled
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A module that has to handle an event, and does not, is not loaded.
+func TestEventsNeeded(t *testing.T) {
+	r := newRig(t)
+	options := func(o *ModuleOptions) { o.Events = []Event{EventRequest, EventConnect} }
+	_, err := r.try(replier("one"), options)
+	if want := "its manifest does not list the event connect, which it is needed for"; kind(err) != KindLoad || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	r.load(&guest{manifest: manifest(EventRequest, EventConnect)}, options)
+}

@@ -31,6 +31,8 @@ type ModuleOptions struct {
 	// PublicKeys are those of whom the operator trusts: one of them has to have signed the module, see [Sign]. By
 	// default it need not be signed.
 	PublicKeys []ed25519.PublicKey
+	// Events are those that the manifest has to list, for what the module is needed.
+	Events []Event
 	// Manifest is for a module that has none of its own.
 	Manifest *Manifest
 	// Store is where the module keeps its keys and values, so that several can share one. By default

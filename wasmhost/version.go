@@ -122,6 +122,11 @@ func (v *version) readManifest(info *meter.Info, o ModuleOptions) error {
 	if v.plan, err = v.manifest.plan(); err != nil {
 		return err
 	}
+	for _, e := range o.Events {
+		if !v.plan.events[e] {
+			return fmt.Errorf("its manifest does not list the event %v, which it is needed for", e)
+		}
+	}
 	grants, err := newCapabilitySet(o.Grants)
 	if err != nil {
 		return err
@@ -280,8 +285,9 @@ func (v *version) compile(ctx context.Context, file, metered []byte) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
+	// With two of them it looks at the context after each function, and the other processors are left to all else.
 	var err error
-	v.compiled, err = v.runtime.CompileModule(ctx, metered)
+	v.compiled, err = v.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, 2), metered)
 	return err
 }
 
