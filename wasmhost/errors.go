@@ -3,6 +3,7 @@ package wasmhost
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tetratelabs/wazero/sys"
 )
@@ -35,11 +36,19 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	at := ""
-	if e.Event != "" {
-		at = " at event " + e.Event
+	var b strings.Builder
+	b.WriteString("module")
+	for _, name := range []string{e.Module, e.Version} { // which are not known before the manifest is
+		if name != "" {
+			b.WriteString(" " + name)
+		}
 	}
-	return fmt.Sprintf("module %s %s: %s%s: %v", e.Module, e.Version, e.Kind, at, e.Err)
+	fmt.Fprintf(&b, ": %s", e.Kind)
+	if e.Event != "" {
+		b.WriteString(" at event " + e.Event)
+	}
+	fmt.Fprintf(&b, ": %v", e.Err)
+	return b.String()
 }
 
 // Unwrap returns what was wrong in particular.

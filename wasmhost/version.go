@@ -318,7 +318,11 @@ func (v *version) test(ctx context.Context) error {
 func (v *version) make() (*instance, error) {
 	in, err := v.instantiate()
 	if err != nil {
-		return nil, v.fail("", "start", err)
+		failure := v.fail("", "start", err)
+		if failure.Kind == KindTrap { // what most programs do when they get no memory
+			failure.Err = fmt.Errorf("%w; it has at most %d bytes of memory", failure.Err, v.manifest.Memory)
+		}
+		return nil, failure
 	}
 	v.module.stats.made.Add(1)
 	v.module.stats.instances.Add(1)
