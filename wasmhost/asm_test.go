@@ -21,6 +21,7 @@ type guest struct {
 	pages     uint32
 	maxPages  uint32
 	data      []byte
+	table     bool // whether there is one, which has an element and no maximum
 }
 
 const (
@@ -48,6 +49,8 @@ var (
 	memoryCopy  = []byte{0xfc, 10, 0, 0}
 	memoryFill  = []byte{0xfc, 11, 0}
 	memoryGrow  = []byte{0x40, 0}
+	nullFunc    = []byte{0xd0, 0x70}
+	tableGrow   = []byte{0xfc, 15, 0}
 )
 
 func num(n int) []byte     { return appendSigned([]byte{0x41}, int64(n)) }
@@ -220,6 +223,9 @@ func (g *guest) code() []byte {
 		section(2, vector(imports...))
 	}
 	section(3, vector(funcs...))
+	if g.table {
+		section(4, vector([]byte{0x70, 0, 1}))
+	}
 	section(5, vector(memory))
 	section(7, vector(exports...))
 	if g.section != nil {

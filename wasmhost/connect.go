@@ -53,12 +53,30 @@ func (v *version) admit(r *core.ConnectRequest, t *turn) (*turn, error) {
 		v.flush(t, nil)
 	}
 	switch {
-	case t.action == actionReply && !t.hasPeer:
-		return nil, v.fail(KindFrame, EventConnect.String(), badResult("a connection is accepted without a peer"))
+	case t.action == actionReply:
+		if err := v.checkIdentity(&t.outcome); err != nil {
+			return nil, v.refuse(EventConnect, err)
+		}
 	case t.action == actionSkipRoute || t.action == actionSkipRouter:
-		return nil, v.fail(KindFrame, EventConnect.String(), badResult("action %d is not for connections", t.action))
+		return nil, v.refuse(EventConnect, badResult("action %d is not for connections", t.action))
 	}
 	return t, nil
+}
+
+// maxIdentity is the longest name that the application takes.
+const maxIdentity = 256
+
+// checkIdentity finds out whether a connection can belong to whom the module says.
+func (v *version) checkIdentity(o *outcome) error {
+	if !o.hasPeer {
+		return badResult("a connection is accepted without a peer")
+	}
+	for _, name := range []string{o.peer.username, o.peer.uuid} {
+		if name == "" || len(name) > maxIdentity {
+			return badResult("a connection is accepted for the peer %.40q/%.40q, both names have 1 to %d bytes", o.peer.username, o.peer.uuid, maxIdentity)
+		}
+	}
+	return o.more.fits(nil, v.limits.PeerData)
 }
 
 func (v *version) await(r *core.ConnectRequest, t *turn) (*turn, error) {
@@ -67,13 +85,13 @@ func (v *version) await(r *core.ConnectRequest, t *turn) (*turn, error) {
 		err error
 	}
 	decided := make(chan decision, 1)
-	k := &kept{token: t.token, in: t.in, decide: func(t *turn, err error) {
+	k := &kept{token: t.token, in: t.in, size: perHeld, decide: func(t *turn, err error) {
 		decided <- decision{t, err}
 	}}
 	_ = v.hold() // is held already, by Accept
 	if err := v.enter(k); err != nil {
 		v.release()
-		return nil, v.fail(KindFrame, EventConnect.String(), err)
+		return nil, v.refuse(EventConnect, err)
 	}
 	v.flush(t, nil)
 	ctx := r.Context
@@ -87,7 +105,7 @@ func (v *version) await(r *core.ConnectRequest, t *turn) (*turn, error) {
 		}
 		return d.t, nil
 	case <-ctx.Done():
-		if k := v.pending.take(v, k.token); k != nil {
+		if k := v.module.pending.take(k.token); k != nil {
 			v.release()
 		}
 		return nil, context.Cause(ctx)

@@ -82,7 +82,7 @@ func (c *crowd) attack(ctx context.Context, stop <-chan struct{}) (statuses map[
 				path := "/native"
 				if c.module != nil {
 					path = "/bad"
-					c.module.breaker.succeeded() // or else the module would be left alone after a few requests
+					c.module.current.Load().breaker.succeeded() // or else the module would be left alone after a few requests
 				}
 				status, failed := m.bad(ctx, path, i)
 				mu.Lock()

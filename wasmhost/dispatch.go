@@ -21,7 +21,7 @@ type turn struct {
 // calls perform and done. Every error is an [*Error].
 func (v *version) take(want *instance, e Event) (*instance, error) {
 	m := v.module
-	if !m.breaker.allow() {
+	if !v.breaker.allow() {
 		m.stats.skipped.Add(1)
 		return nil, v.unavailable(e, "it has failed too often")
 	}
@@ -39,7 +39,7 @@ func (v *version) done(in *instance, err error) error {
 		return v.failed(in, in.event.kind, err)
 	}
 	v.put(in)
-	v.module.breaker.succeeded()
+	v.breaker.succeeded()
 	return nil
 }
 
@@ -50,8 +50,8 @@ func (v *version) failed(in *instance, e Event, err error) *Error {
 	} else {
 		v.pool.renew(in, true)
 		runtime.Gosched() // two goroutines that wake each other, as with a peer who repeats this, share one turn of the scheduler
-		v.module.breaker.failed()
-		v.pending.lose(in)
+		v.breaker.failed()
+		v.module.pending.lose(in)
 	}
 	return v.fail("", e.String(), err)
 }
@@ -69,18 +69,18 @@ func (v *version) perform(in *instance, t *turn) error {
 		r, err = in.entered(in.gate.CallWithStack(in, in.args(callOn, uint64(in.event.kind), uint64(size))))
 	}
 	in.ended()
-	stats.fuel.Add(uint64(in.budget.Used(in.left)))
-	t.token = in.event.token
 	if err == nil {
 		err = in.read(result(r), &t.outcome)
 	}
+	stats.fuel.Add(uint64(in.budget.Used(in.left)))
+	t.token = in.event.token
 	if err != nil {
 		in.outbox = nil
 		return err
 	}
 	if t.hasCarry {
 		var space []byte
-		if t.watch {
+		if t.watch && !t.told { // the watcher may be used again before next has returned
 			t.watcher = takeWatcher()
 			space = t.watcher.space[:0:len(t.watcher.space)]
 		}
@@ -96,9 +96,7 @@ func (v *version) perform(in *instance, t *turn) error {
 }
 
 // sticky tells whether what follows from an event goes to the instance that has seen it.
-func (v *version) sticky() bool {
-	return v.manifest.Affinity == Pinned || v.manifest.Affinity == Single
-}
+func (v *version) sticky() bool { return v.manifest.Affinity == Pinned }
 
 // unavailable is the error for an event that the module is not told of. Peers get a 503.
 func (v *version) unavailable(e Event, why string) *Error {
@@ -113,7 +111,7 @@ var errUnavailable = core.Error(503, "service unavailable")
 // untaken is the error for an event that finds no instance.
 func (v *version) untaken(e Event, err error) error {
 	if known, ok := errors.AsType[*Error](err); ok { // one could not be made
-		v.module.breaker.failed()
+		v.breaker.failed()
 		return known
 	}
 	v.module.stats.skipped.Add(1)
@@ -171,7 +169,7 @@ func (m *Module) Handle(req *core.Request, next core.Next) error {
 // act does with a request what the module has said. It returns the error that its handler fails with, or that the caller is to
 // call next, with skips, and then returned. The caller's hold on the version passes to it. next is nil when the module has called it before.
 func (v *version) act(t *turn, req *core.Request, next core.Next) (onward bool, err error) {
-	if err := t.apply(req); err != nil {
+	if err := t.apply(req, v.limits.PeerData); err != nil {
 		return false, v.reject(t, next, err)
 	}
 	switch t.action {
@@ -196,10 +194,18 @@ func (v *version) act(t *turn, req *core.Request, next core.Next) (onward bool, 
 	}
 }
 
-// reject is for a result that turns out to be none.
+// refuse is for a result that turns out to be none, or that a limit forbids, which is not the module's fault.
+func (v *version) refuse(e Event, err error) *Error {
+	if errors.Is(err, errUnavailable) {
+		return v.fail(KindLimit, e.String(), err)
+	}
+	v.breaker.failed()
+	return v.fail(KindFrame, e.String(), err)
+}
+
+// reject fails a request because of its result.
 func (v *version) reject(t *turn, next core.Next, err error) error {
-	failure := v.fail(KindFrame, EventRequest.String(), err)
-	v.module.breaker.failed()
+	failure := v.refuse(EventRequest, err)
 	skip := v.onError == Skip && next != nil
 	v.release()
 	if skip {
@@ -248,9 +254,6 @@ func (v *version) reply(t *turn, req *core.Request, next core.Next) error {
 		status = 200
 	}
 	if status < 200 {
-		if err := respond(req, status, t); err != nil {
-			return v.reject(t, next, err)
-		}
 		return v.keep(t, req, next)
 	}
 	if t.watch {

@@ -3,6 +3,7 @@ package wasmhost
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tetratelabs/wazero/sys"
 )
@@ -17,7 +18,7 @@ const (
 	KindMemory      Kind = "memory"      // it gave the host an address outside of its memory
 	KindFrame       Kind = "frame"       // it returned a result that is not one
 	KindExit        Kind = "exit"        // it ended its program
-	KindLimit       Kind = "limit"       // its event did not fit into its buffer
+	KindLimit       Kind = "limit"       // its event did not fit into its buffer, or it keeps more than it may
 	KindLoad        Kind = "load"        // it could not be loaded
 	KindTimeout     Kind = "timeout"     // it kept a request for too long
 	KindUnavailable Kind = "unavailable" // it has failed too often to be asked now
@@ -35,11 +36,19 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	at := ""
-	if e.Event != "" {
-		at = " at event " + e.Event
+	var b strings.Builder
+	b.WriteString("module")
+	for _, name := range []string{e.Module, e.Version} { // which are not known before the manifest is
+		if name != "" {
+			b.WriteString(" " + name)
+		}
 	}
-	return fmt.Sprintf("module %s %s: %s%s: %v", e.Module, e.Version, e.Kind, at, e.Err)
+	fmt.Fprintf(&b, ": %s", e.Kind)
+	if e.Event != "" {
+		b.WriteString(" at event " + e.Event)
+	}
+	fmt.Fprintf(&b, ": %v", e.Err)
+	return b.String()
 }
 
 // Unwrap returns what was wrong in particular.

@@ -78,7 +78,7 @@ func (e *event) text(f field, key string) (string, bool) {
 		return e.req.Method(), true
 	case fieldPath:
 		if e.req == nil {
-			return e.connect.Path, true
+			return valid(e.connect.Path), true
 		}
 		return e.req.Path(), true
 	case fieldBase:
@@ -96,22 +96,18 @@ func (e *event) text(f field, key string) (string, bool) {
 		return e.req.ID(), true
 	case fieldPeer:
 		return e.peerText(key)
-	case fieldPeerData:
-		if p := e.of(); p != nil {
-			return jsonText(p.Data().Get(key))
-		}
-	case fieldProperty:
-		return jsonText(e.req.Get(key))
+	case fieldPeerData, fieldProperty:
+		return jsonText(e.stored(f, key))
 	case fieldReason:
-		return e.res.Reason(), true
+		return valid(e.res.Reason()), true
 	case fieldQuery:
 		v, ok := e.connect.Query[key]
-		return e.connect.QueryValue(key), ok && len(v) > 0
+		return valid(e.connect.QueryValue(key)), ok && len(v) > 0
 	case fieldHeader:
 		v, ok := e.connect.Header[key]
-		return e.connect.HeaderValue(key), ok && len(v) > 0
+		return valid(e.connect.HeaderValue(key)), ok && len(v) > 0
 	case fieldOrigin:
-		return e.connect.Origin, e.connect.Origin != ""
+		return valid(e.connect.Origin), e.connect.Origin != ""
 	case fieldRemote:
 		return e.connect.RemoteAddr, true
 	case fieldTransport:
@@ -119,6 +115,20 @@ func (e *event) text(f field, key string) (string, bool) {
 	}
 	return "", false
 }
+
+// stored returns what the application, or a module, has stored in the request or about the peer; nil if there is nothing.
+func (e *event) stored(f field, key string) any {
+	if f == fieldProperty {
+		return e.req.Get(key)
+	}
+	if p := e.of(); p != nil {
+		return p.Data().Get(key)
+	}
+	return nil
+}
+
+// valid makes UTF-8 of a text that can be anything, such as a percent-decoded query: modules rely on it.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func (e *event) body() core.JSON {
 	switch {
@@ -244,13 +254,13 @@ func (e *event) pushValues(w *frameWriter, f field, key string) {
 	}
 	if key != "" {
 		for _, v := range all[key] {
-			w.add(f, key, v)
+			w.add(f, key, valid(v))
 		}
 		return
 	}
 	for _, k := range sortedKeys(all) {
 		for _, v := range all[k] {
-			w.add(f, k, v)
+			w.add(f, valid(k), valid(v))
 		}
 	}
 }

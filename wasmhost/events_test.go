@@ -35,6 +35,93 @@ func echoData(a action, flags int) []byte {
 	return seq(load(bufferAt), extend, num64(32), []byte{0x86}, num64(int64(flags)<<8|int64(a)), or64, ret)
 }
 
+// What an event asks for is done before its action, also when that is a provisional reply.
+func TestOrder(t *testing.T) {
+	for _, action := range []action{actionReply, actionPending} {
+		r := newRig(t)
+		g := &guest{manifest: manifest(EventRequest, EventTimer).can(Async)}
+		provisional := func(status uint32) []byte {
+			return frame(func(w *frameWriter) { w.addUint32(fieldStatus, status) })
+		}
+		first := provisional(101)
+		g.on = seq(num(g.put(first)), num(len(first)), g.call("progress"), drop, g.give(action, 0, provisional(102)))
+		r.app.Use("/", r.load(g).Handle)
+		alice := r.dial("alice", "1")
+		alice.ask("/a", "1", "1")
+		want := []string{`{"status":101,"reason":"","id":"1"}`, `{"status":102,"reason":"","id":"1"}`}
+		if action == actionPending {
+			want = want[:1]
+		}
+		alice.want(t, want...)
+	}
+}
+
+// A provisional reply that cannot be sent fails its request.
+func TestBadProvisionalReply(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest).can(Async)}
+	g.on = g.give(actionReply, 0, frame(func(w *frameWriter) { w.addUint32(fieldStatus, 102); w.add(fieldData, "", "{") }))
+	m := r.load(g)
+	r.app.Use("/", m.Handle)
+	alice := r.dial("alice", "1")
+	alice.ask("/a", "1", "1")
+	alice.want(t, `{"status":500,"reason":"module test 1: frame at event request: invalid JSON: unexpected end (at byte 1)","id":"1"}`)
+	if n := m.Stats().Pending; n != 0 {
+		t.Errorf("%d pending", n)
+	}
+}
+
+// A module that keeps as many requests as it may is not left alone for it.
+func TestPendingLimit(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest).can(Async).push("path")}
+	g.on = seq(load(bufferAt+24), num(0x65656b2f), eq, ifThen, g.give(actionPending, 0, nil), end, // "/kee"
+		g.give(actionReply, 0, frame(text(fieldReason, "good"))))
+	m := r.load(g, func(o *ModuleOptions) { o.Limits.Pending = 1 })
+	r.app.Use("/", m.Handle)
+	alice := r.dial("alice", "1")
+	alice.ask("/keep", "1", "1")
+	for range 2 * breakAfter {
+		alice.ask("/keep", "2", "1")
+		alice.want(t, `{"status":503,"reason":"service unavailable","id":"2"}`)
+	}
+	alice.ask("/good", "3", "1")
+	alice.want(t, `{"status":200,"reason":"good","id":"3"}`)
+	if s := m.Stats(); s.Failures[KindLimit] != 2*breakAfter || s.Broken {
+		t.Errorf("failures %v, broken %v", s.Failures, s.Broken)
+	}
+}
+
+// What follows from an event goes to the instance that has seen it, or fails with that, if the module is pinned. A single
+// instance that is made again hears of what its predecessor has begun.
+func TestLostInstance(t *testing.T) {
+	for affinity, want := range map[Affinity]string{
+		Shared: `,"data":"changed"}`,
+		Single: `,"data":"changed"}`,
+		Pinned: `}`,
+	} {
+		t.Run(string(affinity), func(t *testing.T) {
+			r := newRig(t)
+			g := &guest{manifest: manifest(EventRequest, EventResponse).push("path").on(affinity)}
+			g.on = seq(
+				onEvent(EventRequest, load(bufferAt+24), num(0x6461622f), eq, ifThen, unreachable, end, g.give(actionNext, flagWatch, nil)), // "/bad"
+				onEvent(EventResponse, g.give(actionNext, flagChanges, frame(text(fieldData, `"changed"`)))),
+			)
+			r.app.Use("/", r.load(g, func(o *ModuleOptions) { o.Limits.Instances = 1 }).Handle)
+			var held *core.Request
+			r.app.All("/a", func(req *core.Request, _ core.Next) error { held = req; return nil })
+			alice := r.dial("alice", "1")
+			alice.ask("/a", "1", "1")
+			alice.ask("/bad", "2", "1")
+			alice.take()
+			if err := held.Reply(200, "", core.JSON(`"data"`)); err != nil {
+				t.Error(err)
+			}
+			alice.want(t, `{"status":200,"reason":"","id":"1"`+want)
+		})
+	}
+}
+
 func TestWatch(t *testing.T) {
 	for _, affinity := range []Affinity{Shared, Pinned, Single, Fresh} {
 		t.Run(string(affinity), func(t *testing.T) {
@@ -159,7 +246,7 @@ func TestPending(t *testing.T) {
 			for i := range 3 {
 				alice.ask("/a", fmt.Sprint(i), "1")
 			}
-			alice.want(t, `{"status":500,"reason":"module test 1: frame at event request: it keeps too many requests","id":"2"}`)
+			alice.want(t, `{"status":503,"reason":"service unavailable","id":"2"}`)
 			pause(time.Second)
 			got := alice.take()
 			slices.Sort(got) // timers that end at the same time do so in any order

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // A frame is how host and module tell each other more than a number, see ABI.md:
@@ -29,8 +30,12 @@ func (w *frameWriter) begin(buf []byte) {
 	w.buf, w.n, w.fields = buf, frameHead, 0
 }
 
-// add writes a field. K and V are strings, because what is pushed mostly is.
+// add writes a field. K and V are strings, because what is pushed mostly is. A field whose key is too long for a frame, and
+// what is more than its fields can be counted, are left out.
 func (w *frameWriter) add(f field, key, val string) {
+	if len(key) > math.MaxUint16 || w.fields == math.MaxUint16 {
+		return
+	}
 	at := w.n
 	w.n += fieldHead + padded(len(key)+len(val))
 	w.fields++

@@ -2,8 +2,13 @@ package wasmhost
 
 import (
 	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/protoo-go/protoo/core"
 )
 
 func TestBadFrames(t *testing.T) {
@@ -38,7 +43,7 @@ func TestBadFrames(t *testing.T) {
 		{"long reason", bare(text(fieldReason, strings.Repeat("x", 1025))), "reason has 1025 bytes"},
 		{"long carry", bare(text(fieldCarry, strings.Repeat("\xff", 101))), "carry has 101 bytes"},
 		{"property without a key", bare(text(fieldProperty, "1")), "property has no key"},
-		{"property that is not JSON", bare(func(w *frameWriter) { w.add(fieldProperty, "k", "{") }), `value of "k": unexpected end of JSON input`},
+		{"property that is not JSON", bare(func(w *frameWriter) { w.add(fieldProperty, "k", "{") }), `value of "k": invalid JSON: unexpected end (at byte 1)`},
 		{"too many properties", bare(func(w *frameWriter) {
 			for range maxStored + 1 {
 				w.add(fieldProperty, "k", "1")
@@ -52,6 +57,78 @@ func TestBadFrames(t *testing.T) {
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
+	}
+}
+
+// What clients choose cannot become another field than the one it is in: a key that is too long is left out, and so is what is
+// more than can be counted.
+func TestLongKeys(t *testing.T) {
+	key := "key" + strings.Repeat("x", math.MaxUint16-3)
+	e := event{kind: EventConnect, connect: &core.ConnectRequest{
+		Query:      map[string][]string{key: {"a"}, key + "y": {"b"}},
+		RemoteAddr: "1.2.3.4:5",
+	}}
+	f := frame(func(w *frameWriter) {
+		w.begin(make([]byte, 1<<20))
+		e.write(w, []wanted{{field: fieldQuery}, {field: fieldRemote}})
+	})
+	var got []string
+	for _, f := range fields(t, f) {
+		got = append(got, fmt.Sprintf("%s %.3s %s", f.id.name(), f.key, f.val))
+	}
+	if want := []string{"query key a", "remote  1.2.3.4:5"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+
+	many := frame(func(w *frameWriter) {
+		w.begin(make([]byte, 1<<20))
+		for range math.MaxUint16 + 2 {
+			w.add(fieldQuery, "", "")
+		}
+	})
+	if n := len(fields(t, many)); n != math.MaxUint16 {
+		t.Errorf("%d fields, want %d", n, math.MaxUint16)
+	}
+}
+
+// Texts are UTF-8 for modules, whatever clients have sent.
+func TestTextIsUTF8(t *testing.T) {
+	const bad, good = "a\xffb", "a\uFFFDb"
+	e := event{kind: EventConnect, connect: &core.ConnectRequest{
+		Path: bad, Origin: bad, Query: map[string][]string{bad: {bad}}, Header: map[string][]string{bad: {bad}},
+	}}
+	f := frame(func(w *frameWriter) {
+		e.write(w, []wanted{{fieldPath, ""}, {fieldOrigin, ""}, {fieldQuery, ""}, {fieldHeader, ""}})
+	})
+	for _, f := range fields(t, f) {
+		if string(f.val) != good || f.id != fieldPath && f.id != fieldOrigin && string(f.key) != good {
+			t.Errorf("%s %q %q, want %q", f.id.name(), f.key, f.val, good)
+		}
+	}
+	for _, f := range []field{fieldPath, fieldOrigin, fieldQuery, fieldHeader} {
+		if got, _ := e.text(f, bad); got != good {
+			t.Errorf("%s: got %q, want %q", f.name(), got, good)
+		}
+	}
+}
+
+// fields returns what is in a frame.
+func fields(t *testing.T, frame []byte) (all []rawField) {
+	t.Helper()
+	var r frameReader
+	if err := r.begin(frame); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		var f rawField
+		ok, err := r.next(&f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return all
+		}
+		all = append(all, f)
 	}
 }
 

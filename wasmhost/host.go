@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/tetratelabs/wazero"
+
+	"github.com/protoo-go/protoo/core"
 )
 
 // Options are a host's. The zero value works.
@@ -27,15 +29,16 @@ type Host struct {
 	cache   wazero.CompilationCache
 	long    chan struct{} // has an element for each call that takes long: they leave a processor to all others, if there are two
 
-	mu      sync.Mutex
-	closed  bool
-	modules map[*Module]struct{}
-	loading sync.WaitGroup
+	mu        sync.Mutex
+	closed    bool
+	modules   map[*Module]struct{}
+	audiences map[*core.App]*audience
+	loading   sync.WaitGroup
 }
 
 // New returns a host without modules. It fails if the directory for compiled modules cannot be used.
 func New(o Options) (*Host, error) {
-	h := &Host{options: o, modules: make(map[*Module]struct{}), long: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))}
+	h := &Host{options: o, modules: make(map[*Module]struct{}), audiences: make(map[*core.App]*audience), long: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))}
 	if o.CacheDir == "" {
 		h.cache = wazero.NewCompilationCache()
 		return h, nil
@@ -50,7 +53,7 @@ func New(o Options) (*Host, error) {
 
 // Load makes a module ready to serve from the contents of its file: it checks whether it is the one that is
 // expected and whether what it asks for is granted, compiles it, makes an instance and lets that test itself. It fails
-// with an [*Error]. The context is looked at between these steps.
+// with an [*Error]. The context is looked at between these steps, and between functions while they are compiled.
 func (h *Host) Load(ctx context.Context, file []byte, o ModuleOptions) (*Module, error) {
 	h.mu.Lock()
 	if h.closed {
@@ -71,8 +74,7 @@ func (h *Host) Load(ctx context.Context, file []byte, o ModuleOptions) (*Module,
 	h.modules[m] = struct{}{}
 	h.mu.Unlock()
 	if o.App != nil {
-		o.App.OnOnline(m.online)
-		o.App.OnOffline(m.offline)
+		h.attend(m)
 	}
 	return m, nil
 }
@@ -100,4 +102,7 @@ func (h *Host) forget(m *Module) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.modules, m)
+	if a := h.audiences[m.app]; a != nil {
+		a.leave(m)
+	}
 }

@@ -52,6 +52,18 @@ var hostiles = []hostile{
 	{"memory.grow without end", func(g *guest) {
 		g.on = seq(loop, num(1000), memoryGrow, drop, again, end)
 	}, KindFuel, "out of fuel"},
+	{"table.grow to all that there can be", func(g *guest) {
+		g.table = true
+		g.on = seq(nullFunc, num(-2), tableGrow, drop)
+	}, KindFuel, "out of fuel"},
+	{"table.grow", func(g *guest) {
+		g.table = true
+		g.on = seq(nullFunc, num(4_000_000), tableGrow, num(-1), ne, ifThen, unreachable, end, loop, nullFunc, num(10_000), tableGrow, num(-1), ne, againIf, end)
+	}, "", ""}, // reaches the limit, and goes on
+	{"table.grow without end", func(g *guest) {
+		g.table = true
+		g.on = seq(loop, nullFunc, num(1000), tableGrow, drop, again, end)
+	}, KindFuel, "out of fuel"},
 	{"trap", func(g *guest) { g.on = unreachable }, KindTrap, "unreachable"},
 	{"load outside of the memory", func(g *guest) { g.on = seq(load(-4), drop) }, KindTrap, "out of bounds memory access"},
 	{"store outside of the memory", func(g *guest) { g.on = store(1<<24, num(1)) }, KindTrap, "out of bounds memory access"},
@@ -127,6 +139,10 @@ var hostiles = []hostile{
 	{"large values in the store", func(g *guest) {
 		cas := g.call("kv_cas")
 		g.on = seq(loop, num(dataAt), num(4), num(0), num(-1), num(0), num(4096), num64(0), cas, drop, store(dataAt, load(dataAt), num(1), add), again, end)
+	}, KindFuel, "out of fuel"},
+	{"the whole memory as a key", func(g *guest) {
+		add, get := g.call("kv_add"), g.call("kv_get")
+		g.on = seq(num(dataAt), num(4), num64(1), num64(0), num(0), add, drop, loop, num(0), num(65536), num(0), num(0), get, drop, again, end)
 	}, KindFuel, "out of fuel"},
 	{"host function with an address outside", func(g *guest) {
 		g.on = seq(num(0), num(65530), num(7), g.call("log"))
@@ -250,7 +266,7 @@ func TestForeignTokens(t *testing.T) {
 		alice.ask("/a", "1", "1")
 		var token uint64
 		v := m.current.Load()
-		for token = range v.pending.all {
+		for token = range m.pending.all {
 		}
 
 		thief := &guest{manifest: manifest(EventNotification).can(Async, Log)}
@@ -270,9 +286,9 @@ func TestForeignTokens(t *testing.T) {
 		owner := turn{token: token}
 		owner.action, owner.status = actionReply, 200
 		for range 2 {
-			k := v.pending.take(v, token)
+			k := m.pending.take(token)
 			if k != nil {
-				k.act(&owner)
+				k.act(v, &owner)
 			}
 		}
 		alice.want(t, `{"status":200,"reason":"","id":"1"}`)

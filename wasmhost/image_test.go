@@ -115,6 +115,9 @@ func TestImageOfHostile(t *testing.T) {
 			g := &guest{manifest: manifest(EventNotification).can(Capabilities()...)}
 			h.build(g)
 			v := r.load(g).current.Load()
+			if v.state == nil {
+				t.Skip("a module that can change a table is made again")
+			}
 			in, err := v.pool.take(nil)
 			if err != nil {
 				t.Fatal(err)
@@ -135,10 +138,10 @@ func TestImageOfHostile(t *testing.T) {
 // An instance that was put back has the fuel of a new one, and not its predecessor's requests.
 func TestRenewed(t *testing.T) {
 	r := newRig(t)
-	g := &guest{manifest: manifest(EventRequest).can(Async).on(Single)}
+	g := &guest{manifest: manifest(EventRequest).can(Async).on(Pinned)}
 	// It keeps what comes first, and traps at the next request.
 	g.on = seq(load(8), ifThen, unreachable, end, store(8, num(1)), g.give(actionPending, 0, nil))
-	m := r.load(g)
+	m := r.load(g, func(o *ModuleOptions) { o.Limits.Instances = 1 })
 	v := m.current.Load()
 	r.app.Use("/", m.Handle)
 	alice := r.dial("alice", "1")
@@ -210,7 +213,7 @@ func TestFailureLeavesLittle(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for range n {
-		m.breaker.succeeded()
+		m.current.Load().breaker.succeeded()
 		if err := m.Notify("go", ""); kind(err) != KindTrap {
 			t.Fatal(err)
 		}
@@ -237,7 +240,7 @@ func BenchmarkFailure(b *testing.B) {
 			benchRequest(b, func(req *core.Request) {
 				b.ReportAllocs()
 				for b.Loop() {
-					m.breaker.succeeded()
+					m.current.Load().breaker.succeeded()
 					if err := m.Handle(req, nil); kind(err) != KindTrap {
 						b.Fatal(err)
 					}

@@ -54,13 +54,16 @@ var hostFunctions = map[string]hostFunction{
 
 // The price of a host function in fuel: a unit is about a nanosecond.
 const (
-	costCall   = 100
-	costPeer   = 200 // for each peer that is looked at
-	costBytes  = 8   // bytes for one unit
-	costSend   = 2000
-	costParsed = 2    // for each byte that has to be checked, or is stored
-	costVector = 10   // for each part of what WASI writes
-	costStore  = 1000 // what is stored may be new, which takes memory
+	costCall    = 100
+	costPeer    = 200 // for each peer that is looked at
+	costBytes   = 8   // bytes for one unit
+	costSend    = 2000
+	costParsed  = 2    // for each byte that has to be checked, or is stored
+	costEncode  = 1000 // to begin with a value of the application
+	costEncoded = 16   // for each byte that it turns out to have
+	costVector  = 10   // for each part of what WASI writes
+	costLook    = 100  // in the store, which others use as well
+	costStore   = 1000 // what is stored may be new, which takes memory
 )
 
 // add adds the function to a host module.
@@ -69,6 +72,7 @@ func (f hostFunction) add(b wazero.HostModuleBuilder, name string) {
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
 		in := ctx.(*instance)
 		in.asked = in.asked || asks
+		in.meet(mod)
 		in.charge(costCall)
 		call(in, mod, stack)
 	}), f.params, f.results).Export(name)
@@ -109,15 +113,33 @@ func hostGet(in *instance, mod api.Module, s []uint64) {
 		return
 	}
 	key, _ := in.name(mod, s[1], s[2]) // what is not text names nothing
-	v, ok := in.event.text(f, key)
 	if f == fieldProperty || f == fieldPeerData {
-		in.charge(int64(len(v)) * costParsed) // has been encoded
+		s[0] = giveStored(in, mod, in.event.stored(f, key), s[3], s[4])
+		return
 	}
+	v, ok := in.event.text(f, key)
 	if !ok {
 		s[0] = code(codeAbsent)
 		return
 	}
 	s[0] = give(in, mod, v, s[3], s[4])
+}
+
+// giveStored is give for a value that is stored. What has to be encoded costs something before, because how long it will be is not
+// known, and for its length then.
+func giveStored(in *instance, mod api.Module, value any, ptr, size uint64) uint64 {
+	_, isText := value.(core.JSON)
+	if !isText && value != nil {
+		in.charge(costEncode)
+	}
+	v, ok := jsonText(value)
+	if !ok {
+		return code(codeAbsent)
+	}
+	if !isText {
+		in.charge(int64(len(v)) * costEncoded)
+	}
+	return give(in, mod, v, ptr, size)
 }
 
 // config(out, out_cap): the settings.
@@ -232,7 +254,9 @@ const longestTTL = 10 * 365 * 24 * time.Hour
 
 // kv_get(key, key_len, out, out_cap)
 func hostKVGet(in *instance, mod api.Module, s []uint64) {
-	v, ok := in.version.store.Get(in.scratch[:0], slice(mod, s[0], s[1]))
+	key := slice(mod, s[0], s[1])
+	in.charge(costLook)
+	v, ok := in.version.store.Get(in.scratch[:0], key)
 	in.scratch = v[:0]
 	if !ok {
 		s[0] = code(codeAbsent)
@@ -300,7 +324,7 @@ func hostMetric(in *instance, mod api.Module, s []uint64) {
 		s[0] = code(codeInvalid)
 		return
 	}
-	if !in.version.module.metrics.record(name, kind == 0, int64(s[3]), in.version.limits.Counters) {
+	if !in.version.module.metrics.record(name, kind == 0, int64(s[3]), in.version) {
 		s[0] = code(codeLimit)
 		return
 	}

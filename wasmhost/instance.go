@@ -59,7 +59,7 @@ func (v *version) instantiate() (*instance, error) {
 	}
 	in.mod, in.memory = mod, mod.Memory()
 	in.gate = mod.ExportedFunction(meter.GateFunction)
-	in.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
+	in.meet(mod)
 	in.left = int64(in.fuel.Get())
 	in.Context = context.Background() // the engine looks for values at every call, and there are none any more
 	if err := in.initialize(); err != nil {
@@ -100,7 +100,6 @@ func (in *instance) initialize() error {
 		// The engine keeps a stack that has grown. It may have grown more than an event could have it.
 		in.gate = in.mod.ExportedFunction(meter.GateFunction)
 	}
-	in.outbox = nil
 	in.reset() // above all the token, which everybody knows
 	return nil
 }
@@ -253,10 +252,24 @@ func (in *instance) read(r result, o *outcome) error {
 	if !ok {
 		return errAccess
 	}
+	if !in.pay(int64(size) * costParsed) {
+		return errFuel
+	}
 	if err := o.read(frame, in.version.limits.Carry, in.strs); err != nil {
 		return &badResultError{err}
 	}
 	return nil
+}
+
+// pay is charge for what is done when the module has returned. It reports false if there is not enough fuel.
+func (in *instance) pay(units int64) bool {
+	in.left -= units
+	if in.left >= 0 {
+		return true
+	}
+	var ok bool
+	in.left, ok = in.budget.Refill(in.left)
+	return ok
 }
 
 // reset forgets the event: an idle instance keeps nothing of it alive, and the next one finds nothing of it.
@@ -266,13 +279,16 @@ func (in *instance) reset() {
 
 func (in *instance) close() { _ = in.mod.Close(in) } // only a file system could fail here, and there is none
 
+// meet finds the module's fuel. A start function calls the host before the engine has handed out what it belongs to.
+func (in *instance) meet(mod api.Module) {
+	if in.fuel == nil {
+		in.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
+	}
+}
+
 // charge takes the cost of a host function's own work from the module's fuel, so that calling the host
 // is no way around the limit. It ends the call if there is not enough: what could be much is paid for before it is done.
 func (in *instance) charge(units int64) {
-	if in.fuel == nil { // in the middle of being made: the module's next check notices
-		in.budget.Total -= units
-		return
-	}
 	fuel := int64(in.fuel.Get()) - units
 	in.fuel.Set(uint64(fuel))
 	if fuel < 0 {

@@ -17,17 +17,20 @@ type Limits struct {
 	Instances int // that exist at a time; default GOMAXPROCS
 	Restarts  int // of instances that have failed, in a second; default 20
 	Pending   int // requests and connections that the module has taken over; default 10,000
-	Sends     int // requests of the module's own that have no final response; default 10,000
+	Sends     int // requests of the module's own whose final response it is to hear of; default 10,000
 	Queue     int // events that wait for an instance; default 1,000
 	Versions  int // replaced versions that still have something to finish; default 4
 	Timers    int // that run; default 10,000
 	Outbox    int // messages, closes, timers and completions of one event; default 256
+	PeerData  int // bytes of the values that are stored about one peer, with 64 for each; default 16 KiB
+	Held      int // bytes of what is kept, sent or waits for a timer, with 512 for each; default 32 MiB
 	Carry     int // bytes that are kept for one request, message or timer; default 4 KiB
 	LogLines  int // in a second, more are dropped; default 100
 	LogLine   int // bytes of one line, more are cut off; default 1,024
 	Counters  int // names that the module can count under; default 64
 
 	PendingTimeout time.Duration // how long a request can be kept; default 30 s
+	SendTimeout    time.Duration // the longest that the module can give a peer for an answer; default 2 min
 	MaxTimer       time.Duration // the longest timer; default 24 h
 	DrainTimeout   time.Duration // how long a replaced version may finish what it has begun; default 30 s
 }
@@ -46,11 +49,14 @@ func (l Limits) withDefaults() Limits {
 	l.Versions = positive(l.Versions, 4)
 	l.Timers = positive(l.Timers, 10_000)
 	l.Outbox = positive(l.Outbox, 256)
+	l.PeerData = positive(l.PeerData, 16<<10)
+	l.Held = positive(l.Held, 32<<20)
 	l.Carry = positive(l.Carry, 4<<10)
 	l.LogLines = positive(l.LogLines, 100)
 	l.LogLine = positive(l.LogLine, 1024)
 	l.Counters = positive(l.Counters, 64)
 	l.PendingTimeout = positive(l.PendingTimeout, 30*time.Second)
+	l.SendTimeout = positive(l.SendTimeout, 2*time.Minute)
 	l.MaxTimer = positive(l.MaxTimer, 24*time.Hour)
 	l.DrainTimeout = positive(l.DrainTimeout, 30*time.Second)
 	return l

@@ -212,6 +212,40 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// Names that only a version has used which was replaced make room for those of its successor.
+func TestMetricsAfterReload(t *testing.T) {
+	r := newRig(t)
+	counter := func(names ...string) *guest {
+		g := &guest{manifest: manifest(EventNotification).can(Metrics)}
+		for _, name := range names {
+			g.on = seq(g.on, num(g.put([]byte(name))), num(len(name)), num(0), num64(1), g.call("metric"), drop)
+		}
+		return g
+	}
+	options := func(o *ModuleOptions) { o.Limits.Counters = 2 }
+	var m *Module
+	for i, tt := range []struct {
+		names []string
+		want  string
+	}{
+		{[]string{"a", "b", "c"}, "map[a:1 b:1]"},
+		{[]string{"b"}, "map[a:1 b:2]"},
+		{[]string{"b", "c"}, "map[b:3 c:1]"},
+	} {
+		if g := counter(tt.names...); i == 0 {
+			m = r.load(g, options)
+		} else if err := m.Reload(t.Context(), g.bytes(), r.options(options)); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Notify("a", ""); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(m.Stats().Counters); got != tt.want {
+			t.Errorf("%v: got %s, want %s", tt.names, got, tt.want)
+		}
+	}
+}
+
 // Fuel does not depend on how often others run, and an event has no more than it is given.
 func TestFuel(t *testing.T) {
 	r := newRig(t)
@@ -257,6 +291,10 @@ func TestPriceOfHostCalls(t *testing.T) {
 		{"kv_cas", func(g *guest) []byte {
 			return seq(num(dataAt), num(4), num(0), num(size), num(0), num(size), num64(0), g.call("kv_cas"), drop)
 		}, 2 * size},
+		{"kv_get", func(g *guest) []byte {
+			get := seq(num(dataAt), num(4), num(0), num(size), g.call("kv_get"), drop)
+			return bytes.Repeat(get, 10)
+		}, 10 * (costCall + costLook)},
 		{"random", func(g *guest) []byte { return seq(num(0), num(size), g.call("random")) }, size},
 		{"fd_write, many parts", func(g *guest) []byte {
 			return seq(num(1), num(32768), num(1000), num(0), g.call(wasiPrefix+"fd_write"), drop)
@@ -281,6 +319,39 @@ func TestPriceOfHostCalls(t *testing.T) {
 			poor := r.load(g, func(o *ModuleOptions) { o.Limits.Fuel = int64(c.want) })
 			if err := poor.Notify("a", ""); kind(err) != KindFuel {
 				t.Errorf("with less fuel than it takes: %v", err)
+			}
+		})
+	}
+}
+
+// A value that has to be encoded for the module is paid for, and one that is text already is not.
+func TestPriceOfStored(t *testing.T) {
+	const items = 1000
+	list := make([]any, items)
+	for i := range list {
+		list[i] = []any{}
+	}
+	text, _ := jsonText(list)
+	for _, tt := range []struct {
+		name  string
+		value any
+		want  uint64 // at least
+	}{
+		{"a list", list, costEncode + uint64(len(text))*costEncoded},
+		{"a list that is JSON", core.JSON(text), costCall},
+		{"nothing", nil, costCall},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			g := &guest{manifest: manifest(EventRequest)}
+			g.on = seq(num(int(fieldProperty)), num(g.put([]byte("k"))), num(1), num(0), num(0), g.call("get"), drop)
+			m := r.load(g)
+			r.app.Use("/", func(req *core.Request, next core.Next) error { req.Set("k", tt.value); next(); return nil }, m.Handle)
+			alice := r.dial("alice", "1")
+			before := m.Stats().Fuel
+			alice.ask("/a", "1", "1")
+			if used := m.Stats().Fuel - before; used < tt.want || used > tt.want+1000 {
+				t.Errorf("used %d, want a little more than %d", used, tt.want)
 			}
 		})
 	}
@@ -345,6 +416,33 @@ func TestLongCallsWait(t *testing.T) {
 			t.Errorf("%d calls count as long after their end", n)
 		}
 	})
+}
+
+// What a start function asks the host for is paid for before it is done, as anywhere else.
+func TestStartFunctionPays(t *testing.T) {
+	const bytes = 1000
+	for name, place := range map[string]func(g *guest, body []byte){
+		"section":     func(g *guest, body []byte) { g.section = body },
+		"_initialize": func(g *guest, body []byte) { g.start = body },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			g := &guest{manifest: manifest(EventNotification).can(Random, Log)}
+			random, log := g.call("random"), g.call("log")
+			var body []byte
+			for range 10 {
+				body = seq(body, num(0), num(bytes), random, num(1), num(0), num(0), log)
+			}
+			place(g, body)
+			_, err := r.try(g, func(o *ModuleOptions) { o.Limits.InitFuel = 3 * (bytes + 3*costCall) })
+			if kind(err) != KindLoad || !strings.Contains(err.Error(), "out of fuel") {
+				t.Errorf("got %v", err)
+			}
+			if n := len(r.log.take()); n > 4 { // lines, and the failure
+				t.Errorf("%d calls are made with the fuel for 3", n-1)
+			}
+		})
+	}
 }
 
 // Making an instance can take long as well, and fail.

@@ -70,7 +70,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"trap in _initialize", with(func(g *guest) { g.start = unreachable }), ModuleOptions{}, "unreachable"},
 		{"_initialize of another type", with(func(g *guest) { g.start, g.startType = num64(0), typeInit }), ModuleOptions{}, `export "_initialize": want a function () -> ()`},
 		{"trap in the start function", with(func(g *guest) { g.section = unreachable }), ModuleOptions{}, "unreachable"},
-		{"trap in init", with(func(g *guest) { g.init = unreachable }), ModuleOptions{}, "unreachable"},
+		{"trap in init", with(func(g *guest) { g.init = unreachable }), ModuleOptions{}, "unreachable; it has at most 2097152 bytes of memory"},
+		{"too little memory", with(func(g *guest) { g.start = seq(num(1), memoryGrow, num(-1), eq, ifThen, unreachable, end) }),
+			ModuleOptions{Limits: Limits{Memory: pageSize}}, "unreachable; it has at most 65536 bytes of memory"},
 		{"loop in the start function", with(func(g *guest) { g.section = seq(loop, again, end) }), ModuleOptions{Limits: Limits{InitFuel: 100_000}}, "out of fuel"},
 		{"loop in _initialize", with(func(g *guest) { g.start = seq(loop, again, end) }), ModuleOptions{Limits: Limits{InitFuel: 100_000}}, "out of fuel"},
 		{"buffer outside of the memory", with(func(g *guest) { g.init = num64(65530<<32 | 16) }), ModuleOptions{}, "buffer of 16 bytes at 65530: "},
@@ -176,4 +178,48 @@ func TestClosedHost(t *testing.T) {
 	if err := m.Notify("a", ""); !errors.Is(err, ErrClosed) {
 		t.Errorf("Notify: %v", err)
 	}
+}
+
+// lateContext ends when somebody has looked at it as often as it says.
+type lateContext struct {
+	context.Context
+	looks int
+	end   context.CancelFunc
+}
+
+func (c *lateContext) Err() error {
+	if c.looks--; c.looks == 0 {
+		defer c.end()
+	}
+	return c.Context.Err()
+}
+
+// A load that is given up does not go on to compile.
+func TestCompileEndsWithContext(t *testing.T) {
+	r := newRig(t)
+	v := r.load(replier("one")).current.Load()
+	g := replier("two")
+	g.helpers = [][]byte{nil} // so that it is not what has been compiled
+	metered, err := meter.Meter(g.bytes(), meter.Options{Gate: calls, State: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	compiled := v.compiled
+	err = v.compile(&lateContext{ctx, 2, end}, g.bytes(), metered.Code) // after the original has been validated
+	v.compiled = compiled
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A module that has to handle an event, and does not, is not loaded.
+func TestEventsNeeded(t *testing.T) {
+	r := newRig(t)
+	options := func(o *ModuleOptions) { o.Events = []Event{EventRequest, EventConnect} }
+	_, err := r.try(replier("one"), options)
+	if want := "its manifest does not list the event connect, which it is needed for"; kind(err) != KindLoad || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	r.load(&guest{manifest: manifest(EventRequest, EventConnect)}, options)
 }

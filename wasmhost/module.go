@@ -31,6 +31,8 @@ type ModuleOptions struct {
 	// PublicKeys are those of whom the operator trusts: one of them has to have signed the module, see [Sign]. By
 	// default it need not be signed.
 	PublicKeys []ed25519.PublicKey
+	// Events are those that the manifest has to list, for what the module is needed.
+	Events []Event
 	// Manifest is for a module that has none of its own.
 	Manifest *Manifest
 	// Store is where the module keeps its keys and values, so that several can share one. By default
@@ -57,7 +59,7 @@ type Module struct {
 	stats   counters
 	metrics metrics
 	logger  logger
-	breaker breaker
+	pending pendings
 
 	reloading sync.Mutex
 
@@ -77,7 +79,7 @@ func (m *Module) Manifest() Manifest {
 }
 
 // Reload replaces the module's file and options without losing a request. The version that serves finishes what it has
-// begun, and is closed then or after Limits.DrainTimeout. When the new one cannot be loaded, Reload fails
+// begun, and is closed then or after Limits.DrainTimeout; what it still keeps is for the new one to decide about. When the new one cannot be loaded, Reload fails
 // as Load does and the old one goes on.
 func (m *Module) Reload(ctx context.Context, file []byte, o ModuleOptions) error {
 	m.reloading.Lock()
@@ -90,7 +92,6 @@ func (m *Module) Reload(ctx context.Context, file []byte, o ModuleOptions) error
 		return err
 	}
 	old := m.current.Swap(v)
-	m.breaker.succeeded()
 	old.retire(old.limits.DrainTimeout)
 	m.limitVersions(v.limits.Versions)
 	return nil
@@ -126,6 +127,7 @@ func (m *Module) Close() error {
 		v.closeSoon()
 	}
 	m.wait()
+	m.pending.close()
 	m.host.forget(m)
 	return nil
 }
@@ -208,9 +210,6 @@ func (m *Module) Notify(name string, data core.JSON) error {
 	return nil
 }
 
-func (m *Module) online(p *core.Peer)  { m.presence(EventOnline, p) }
-func (m *Module) offline(p *core.Peer) { m.presence(EventOffline, p) }
-
 // presence tells the module of a peer. Failures go to the host's hook: nobody waits for this.
 func (m *Module) presence(kind Event, p *core.Peer) {
 	v, in, _ := m.begin(kind)
@@ -223,8 +222,15 @@ func (m *Module) presence(kind Event, p *core.Peer) {
 	}
 	var t turn
 	in.event.peer = p
-	if v.done(in, v.perform(in, &t)) == nil {
-		t.applyTo(p)
-		v.flush(&t, nil)
+	if v.done(in, v.perform(in, &t)) != nil {
+		return
 	}
+	if t.changes {
+		if err := t.more.fits(p, v.limits.PeerData); err != nil {
+			_ = v.refuse(kind, err) // for the hook
+			return
+		}
+	}
+	t.applyTo(p)
+	v.flush(&t, nil)
 }

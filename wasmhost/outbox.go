@@ -3,6 +3,7 @@ package wasmhost
 import (
 	"encoding/binary"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
@@ -22,6 +23,7 @@ type message struct {
 	correlation uint64
 	carry       []byte
 	delay       time.Duration
+	size        int64 // that is held as long as a message or a timer is not over
 	turn        *turn
 }
 
@@ -34,10 +36,12 @@ const (
 	timerMessage
 )
 
-// full tells whether the event has asked for all that it may. It is looked at before anything is copied.
+// full tells whether the event has asked for all that it may, which is nothing as long as the instance is not in service. It is
+// looked at before anything is copied.
 func (in *instance) full() bool {
 	in.charge(costSend)
-	return len(in.outbox) >= in.version.limits.Outbox
+	e := in.event.kind // self-test before there is one
+	return e == EventSelfTest || e == EventConfiguration || len(in.outbox) >= in.version.limits.Outbox
 }
 
 // frame returns a frame that a module gives to a host function, and false if that is longer than frames may be. What
@@ -91,13 +95,18 @@ func hostPeerSend(in *instance, mod api.Module, s []uint64) {
 		return
 	}
 	l, err := in.readMessage(frame, &o)
-	if err != nil || !o.hasPeer || !o.hasPath {
+	if err != nil || !o.hasPeer || !o.hasPath || l.timeout > in.version.limits.SendTimeout {
 		s[0] = code(codeInvalid)
 		return
 	}
 	peer := in.findPeer(o.peer)
 	if peer == nil {
 		s[0] = code(codeAbsent)
+		return
+	}
+	size := perHeld + int64(len(frame))
+	if !in.mayHold(size) {
+		s[0] = code(codeLimit)
 		return
 	}
 	req := core.NewRequest(l.method, o.path, o.data)
@@ -108,7 +117,7 @@ func hostPeerSend(in *instance, mod api.Module, s []uint64) {
 	}
 	s[0] = in.post(message{
 		kind: sendMessage, token: in.event.token, peer: peer, req: req,
-		correlation: l.correlation, carry: append([]byte(nil), o.carry...),
+		correlation: l.correlation, carry: append([]byte(nil), o.carry...), size: size,
 	})
 }
 
@@ -172,24 +181,75 @@ func (in *instance) findPeer(name peerName) (found *core.Peer) {
 }
 
 func (v *version) send(in *instance, m *message) {
-	if !v.plan.events[EventReply] {
-		m.peer.Send(m.req)
-		return
+	stats, size := &v.module.stats, m.size
+	stats.held.Add(size)
+	var a *answer
+	if v.plan.events[EventReply] {
+		a = v.expect(in, m)
 	}
-	stats := &v.module.stats
-	if stats.sends.Add(1) > int64(v.limits.Sends) || !v.hold() {
-		stats.sends.Add(-1)
-		m.peer.Send(m.req) // it goes out, but the module will not hear of it
-		return
-	}
-	token, correlation, carry := m.token, m.correlation, m.carry
+	// Without an answer it goes out, but the module will not hear of it.
 	m.peer.Send(m.req).OnResponse(func(res *core.Response) {
-		v.follow(in, &event{kind: EventReply, token: token, correlation: correlation, carry: carry, res: res})
-		if !res.IsProvisional() {
-			stats.sends.Add(-1)
+		final := !res.IsProvisional()
+		if final {
+			stats.held.Add(-size)
+		}
+		v, in := a.take(final)
+		if v == nil {
+			return
+		}
+		v.follow(in, &event{kind: EventReply, token: a.token, correlation: a.correlation, carry: a.carry, res: res})
+		if final {
 			v.release()
 		}
 	})
+}
+
+// An answer is what a version waits for that has sent a message. It has a hold on the version, and forgets it when that is
+// closed: a peer can take longer.
+type answer struct {
+	token       uint64
+	correlation uint64
+	carry       []byte
+
+	mu      sync.Mutex
+	version *version // nil when there is nothing to wait for any more
+	in      *instance
+}
+
+// expect returns what is to become of a message's responses, nil if the module waits for too many or is being closed.
+func (v *version) expect(in *instance, m *message) *answer {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	stats := &v.module.stats
+	if v.answers == nil {
+		return nil
+	}
+	if stats.sends.Add(1) > int64(v.limits.Sends) || !v.hold() {
+		stats.sends.Add(-1)
+		return nil
+	}
+	a := &answer{token: m.token, correlation: m.correlation, carry: m.carry, version: v, in: in}
+	v.answers[a] = struct{}{}
+	return a
+}
+
+// take returns whom to tell of a response, if there is still somebody. With the final one the hold passes to the caller.
+func (a *answer) take(final bool) (*version, *instance) {
+	if a == nil {
+		return nil, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v, in := a.version, a.in
+	if v == nil || !final {
+		return v, in
+	}
+	a.version, a.in = nil, nil
+	v.module.stats.sends.Add(-1)
+	v.mu.Lock()
+	delete(v.answers, a) // which may be none any more
+	v.mu.Unlock()
+	return v, in
 }
 
 // peer_close(frame, frame_len)
@@ -244,7 +304,7 @@ func hostComplete(in *instance, mod api.Module, s []uint64) {
 			s[0] = code(codeInvalid) // what to do with it is what the event's result says
 			return
 		}
-	case in.version.pending.get(token) == nil:
+	case in.version.module.pending.get(token) == nil:
 		s[0] = code(codeAbsent)
 		return
 	}
@@ -273,7 +333,7 @@ func hostProgress(in *instance, mod api.Module, s []uint64) {
 func (v *version) complete(now *turn, m *message, req *core.Request) {
 	t := m.turn
 	if t.provisional() {
-		if k := v.pending.get(m.token); k != nil {
+		if k := v.module.pending.get(m.token); k != nil {
 			k.progress(t)
 		} else if m.token == now.token && req != nil {
 			if err := respond(req, t.status, t); err != nil {
@@ -282,9 +342,12 @@ func (v *version) complete(now *turn, m *message, req *core.Request) {
 		}
 		return
 	}
-	if k := v.pending.take(v, m.token); k != nil {
-		t.in = k.in
-		k.act(t)
+	if k := v.module.pending.take(m.token); k != nil {
+		t.in = now.in
+		if k.version == v {
+			t.in = k.in
+		}
+		k.act(v, t)
 	}
 }
 
@@ -292,12 +355,19 @@ func (v *version) complete(now *turn, m *message, req *core.Request) {
 type timer struct {
 	version *version
 	clock   *time.Timer
+	size    int64
 }
 
 func (t *timer) stop() {
 	if t.clock.Stop() {
-		t.version.module.stats.timers.Add(-1)
+		t.count(-1)
 	}
+}
+
+func (t *timer) count(n int64) {
+	stats := &t.version.module.stats
+	stats.timers.Add(n)
+	stats.held.Add(n * t.size)
 }
 
 // timer(delay_ms, correlation, carry, carry_len)
@@ -308,12 +378,13 @@ func hostTimer(in *instance, mod api.Module, s []uint64) {
 		s[0] = code(codeInvalid)
 		return
 	}
-	if in.full() || in.version.module.stats.timers.Load() >= int64(in.version.limits.Timers) {
+	size := perHeld + int64(len(carry))
+	if in.full() || in.version.module.stats.timers.Load() >= int64(in.version.limits.Timers) || !in.mayHold(size) {
 		s[0] = code(codeLimit)
 		return
 	}
 	s[0] = in.post(message{
-		kind: timerMessage, token: in.event.token, delay: delay, correlation: s[1], carry: append([]byte(nil), carry...),
+		kind: timerMessage, token: in.event.token, delay: delay, correlation: s[1], carry: append([]byte(nil), carry...), size: size,
 	})
 }
 
@@ -324,11 +395,11 @@ func (v *version) startTimer(in *instance, m *message) {
 	if v.timers == nil {
 		return // the version is being closed
 	}
-	t := &timer{version: v}
+	t := &timer{version: v, size: m.size}
 	v.timers[t] = struct{}{}
-	v.module.stats.timers.Add(1)
+	t.count(1)
 	t.clock = time.AfterFunc(m.delay, func() {
-		v.module.stats.timers.Add(-1)
+		t.count(-1)
 		v.mu.Lock()
 		delete(v.timers, t)
 		v.mu.Unlock()

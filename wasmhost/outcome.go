@@ -2,7 +2,6 @@ package wasmhost
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,20 +32,6 @@ type outcome struct {
 }
 
 type peerName struct{ username, uuid string }
-
-// stored are the values that a module keeps in a request or a peer; most keep none.
-type stored struct {
-	properties []storedValue
-	peerData   []storedValue
-}
-
-type storedValue struct {
-	key   string
-	value any // nil deletes it
-}
-
-// maxStored bounds the values that one frame can store.
-const maxStored = 64
 
 // read decodes a frame that a module has written. Fields that the host does not know are skipped, as those are
 // that have no meaning here.
@@ -120,39 +105,18 @@ func (o *outcome) set(f *rawField, maxCarry int, in *interner) error {
 // maxReason is the longest reason that the protocol allows.
 const maxReason = 1024
 
-func (o *outcome) store(id field, key, val string) error {
-	if key == "" {
-		return fmt.Errorf("%s has no key", id.name())
-	}
-	if o.more == nil {
-		o.more = &stored{}
-	}
-	if len(o.more.properties)+len(o.more.peerData) == maxStored {
-		return fmt.Errorf("more than %d values to store", maxStored)
-	}
-	v := storedValue{key: key}
-	if id != fieldDeleteProperty && val != "" {
-		if err := json.Unmarshal([]byte(val), &v.value); err != nil {
-			return fmt.Errorf("value of %.40q: %w", key, err)
-		}
-	}
-	if id == fieldPeerData {
-		o.more.peerData = append(o.more.peerData, v)
-	} else {
-		o.more.properties = append(o.more.properties, v)
-	}
-	return nil
-}
-
 // provisional tells whether more is to come for a request after a reply.
 func (o *outcome) provisional() bool {
 	return o.action == actionReply && o.status != 0 && o.status < 200
 }
 
 // apply makes the changes that the module wants in a request. If one is not possible none is made.
-func (o *outcome) apply(req *core.Request) error {
+func (o *outcome) apply(req *core.Request, maxPeerData int) error {
 	if !o.changes {
 		return nil
+	}
+	if err := o.more.fits(req.Peer(), maxPeerData); err != nil {
+		return err
 	}
 	data, sender := req.Data(), core.JSON("")
 	if o.hasData {
@@ -183,20 +147,6 @@ func (o *outcome) apply(req *core.Request) error {
 		o.applyTo(req.Peer())
 	}
 	return nil
-}
-
-// applyTo makes the changes that concern a peer.
-func (o *outcome) applyTo(p *core.Peer) {
-	if o.more == nil || p == nil || !o.changes {
-		return
-	}
-	for _, v := range o.more.peerData {
-		if v.value == nil {
-			p.Data().Delete(v.key)
-		} else {
-			p.Data().Set(v.key, v.value)
-		}
-	}
 }
 
 // err returns the error that a module has failed a request with.

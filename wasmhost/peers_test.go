@@ -3,9 +3,12 @@ package wasmhost
 import (
 	"bytes"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/wasmhost/kv"
@@ -177,6 +180,98 @@ func TestFailureDoesNothing(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	bob.want(t)
+}
+
+// A module that sets a timer, or sends a message, before it is in service is told that it cannot.
+func TestNothingBeforeService(t *testing.T) {
+	sim(t, func(t *testing.T, r *rig) {
+		g := &guest{manifest: manifest(EventConfiguration, EventSelfTest, EventTimer).can(Async, PeerSend, Log)}
+		timer, send, log := g.call("timer"), g.call("peer_send"), g.call("log")
+		message := frame(func(w *frameWriter) {
+			w.add(fieldPeer, "bob", "1")
+			w.add(fieldPath, "", "/")
+		})
+		// -2 is logged as level 3 for the least of unsigned numbers, 0 as level 0.
+		ask := seq(num64(1), num64(0), num(0), num(0), timer, num(0), num(0), log, num(g.put(message)), num(len(message)), send, num(0), num(0), log)
+		g.init = seq(ask, num64(bufferAt<<32|bufferCap))
+		g.on = seq(onEvent(EventTimer, unreachable), ask)
+		bob := r.dial("bob", "1")
+		m := r.load(g)
+		pause(time.Second)
+		r.log.want(t, slices.Repeat([]string{"log 3 "}, 3*2)...)
+		bob.want(t)
+		if s := m.Stats(); s.Timers != 0 || s.Sends != 0 {
+			t.Errorf("%d timers, %d sends", s.Timers, s.Sends)
+		}
+	})
+}
+
+// How long a peer has for its answer is bounded, and a version that is closed does not wait for it.
+func TestSlowAnswers(t *testing.T) {
+	sim(t, func(t *testing.T, r *rig) {
+		asker := func(timeout time.Duration) *guest {
+			g := &guest{manifest: manifest(EventNotification, EventReply).can(PeerSend, Log)}
+			message := frame(func(w *frameWriter) {
+				w.add(fieldPeer, "bob", "1")
+				w.add(fieldMethod, "", "message")
+				w.add(fieldPath, "", "/")
+				w.addUint32(fieldTimeout, uint32(timeout/time.Millisecond))
+			})
+			send, log := g.call("peer_send"), g.call("log")
+			g.on = seq(onEvent(EventReply, unreachable), num(g.put(message)), num(len(message)), send, num(0), num(0), log)
+			return g
+		}
+		r.dial("bob", "1")
+		m := r.load(asker(2*time.Minute + time.Millisecond))
+		_ = m.Notify("a", "")
+		r.log.want(t, "log 3 ")
+		if err := m.Reload(t.Context(), asker(2*time.Minute).bytes(), r.options()); err != nil {
+			t.Fatal(err)
+		}
+		_ = m.Notify("a", "")
+		r.log.want(t, "log 0 ")
+		if err := m.Reload(t.Context(), replier("next").bytes(), r.options()); err != nil {
+			t.Fatal(err)
+		}
+		pause(29 * time.Second)
+		if s := m.Stats(); s.Versions != 2 || s.Sends != 1 {
+			t.Errorf("%d versions, %d sends", s.Versions, s.Sends)
+		}
+		pause(time.Second)
+		if s := m.Stats(); s.Versions != 1 || s.Sends != 0 {
+			t.Errorf("%d versions, %d sends", s.Versions, s.Sends)
+		}
+		pause(2 * time.Minute)
+		r.log.want(t)
+	})
+}
+
+// A module that is closed hears of no more peers, and the application does not keep it.
+func TestClosedModuleIsForgotten(t *testing.T) {
+	r := newRig(t)
+	word := func(text string) *guest {
+		g := &guest{manifest: manifest(EventOnline).can(Log)}
+		g.on = seq(num(1), num(g.put([]byte(text))), num(len(text)), g.call("log"))
+		return g
+	}
+	forgotten := func() weak.Pointer[Module] {
+		m := r.load(word("first"))
+		r.load(word("second"))
+		r.dial("alice", "1")
+		r.log.want(t, "log 1 first", "log 1 second")
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		return weak.Make(m)
+	}()
+	r.dial("bob", "1")
+	r.log.want(t, "log 1 second")
+	for range 10 {
+		if runtime.GC(); forgotten.Value() == nil {
+			return
+		}
+	}
+	t.Error("the module is still there")
 }
 
 func TestOnlineStoresData(t *testing.T) {

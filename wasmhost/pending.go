@@ -2,6 +2,7 @@ package wasmhost
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -9,12 +10,13 @@ import (
 )
 
 // kept is a request or connection that a module has taken over, to say later what happens to it. It has
-// a hold on the version.
+// a hold on the version that it came to, which may be replaced meanwhile: then another one can say what happens.
 type kept struct {
 	version *version
 	token   uint64
 	in      *instance // whose loss is the loss of what is kept; nil for any
 	timer   *time.Timer
+	size    int64 // that it counts for
 
 	req    *core.Request
 	next   core.Next
@@ -49,7 +51,7 @@ func (k *kept) do(fn func()) {
 	k.mu.Unlock()
 }
 
-// pendings are what a version keeps, by token. Whoever takes something out decides what happens to it.
+// pendings are what a module keeps, by token. Whoever takes something out decides what happens to it.
 type pendings struct {
 	mu     sync.Mutex
 	all    map[uint64]*kept
@@ -57,21 +59,45 @@ type pendings struct {
 }
 
 var (
-	errPending = errors.New("it keeps too many requests")
+	errPending = fmt.Errorf("it keeps too many requests: %w", errUnavailable)
 	errNoAsync = errors.New("it keeps a request without the capability " + string(Async))
 	errTooLate = errors.New("it has kept the request for too long")
 )
 
 // keep keeps a request. The caller's hold on the version passes to it.
 func (v *version) keep(t *turn, req *core.Request, next core.Next) error {
+	if t.provisional() && t.hasData {
+		if err := checkJSON(t.data); err != nil {
+			return v.reject(t, next, err)
+		}
+	}
 	if t.watch {
 		v.watch(t, req)
 	}
-	if err := v.enter(&kept{token: t.token, in: t.in, req: req, next: next}); err != nil {
+	k := &kept{token: t.token, in: t.in, req: req, next: next, size: sizeOf(req, t.carry)}
+	if err := v.enter(k); err != nil {
 		return v.reject(t, next, err)
 	}
-	v.flush(t, req)
+	v.flush(t, req) // an answer to what is sent here finds the request among those that are kept
+	if t.provisional() {
+		reply := *t // the one in t need not be on the heap for all that are not kept
+		k.progress(&reply)
+	}
 	return nil
+}
+
+// perHeld is what something takes that the module waits for, besides what is in it.
+const perHeld = 512
+
+// sizeOf is about what a request takes of the memory, with the carry for it.
+func sizeOf(req *core.Request, carry []byte) int64 {
+	n := perHeld + len(req.OriginalPath()) + len(req.Data()) + len(req.Sender()) + weight(req.Values()) + len(carry)
+	return int64(n)
+}
+
+// mayHold reports whether the module may make the host hold so many bytes more.
+func (in *instance) mayHold(size int64) bool {
+	return in.version.module.stats.held.Load()+size <= int64(in.version.limits.Held)
 }
 
 func (v *version) enter(k *kept) error {
@@ -79,22 +105,24 @@ func (v *version) enter(k *kept) error {
 		return errNoAsync
 	}
 	k.version = v
-	p := &v.pending
+	p := &v.module.pending
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return ErrClosed
+		return v.unavailable(EventRequest, "it is closed")
 	}
-	if len(p.all) >= v.limits.Pending {
+	stats := &v.module.stats
+	if len(p.all) >= v.limits.Pending || stats.held.Load()+k.size > int64(v.limits.Held) {
 		return errPending
 	}
 	if p.all == nil {
 		p.all = make(map[uint64]*kept)
 	}
 	p.all[k.token] = k
-	v.module.stats.pending.Add(1)
+	stats.pending.Add(1)
+	stats.held.Add(k.size)
 	k.timer = time.AfterFunc(v.limits.PendingTimeout, func() {
-		if k := p.take(v, k.token); k != nil {
+		if k := p.take(k.token); k != nil {
 			k.fail(v.fail(KindTimeout, EventRequest.String(), errTooLate))
 		}
 	})
@@ -102,7 +130,7 @@ func (v *version) enter(k *kept) error {
 }
 
 // take takes out what has a token, nil if there is nothing.
-func (p *pendings) take(v *version, token uint64) *kept {
+func (p *pendings) take(token uint64) *kept {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := p.all[token]
@@ -111,7 +139,9 @@ func (p *pendings) take(v *version, token uint64) *kept {
 	}
 	delete(p.all, token)
 	k.timer.Stop()
-	v.module.stats.pending.Add(-1)
+	stats := &k.version.module.stats
+	stats.pending.Add(-1)
+	stats.held.Add(-k.size)
 	return k
 }
 
@@ -136,7 +166,7 @@ func (p *pendings) lose(in *instance) {
 	}
 	p.mu.Unlock()
 	for _, token := range lost {
-		if k := p.take(in.version, token); k != nil {
+		if k := p.take(token); k != nil {
 			k.fail(k.version.unavailable(EventRequest, errInstance.Error()))
 		}
 	}
@@ -152,7 +182,7 @@ func (p *pendings) close() {
 	}
 	p.mu.Unlock()
 	for _, k := range all {
-		if k := p.take(k.version, k.token); k != nil {
+		if k := p.take(k.token); k != nil {
 			k.fail(k.version.unavailable(EventRequest, "it is closed"))
 		}
 	}
@@ -192,16 +222,20 @@ func (k *kept) progress(t *turn) {
 	})
 }
 
-// act does with what was kept, and has been taken out, what the module has said now.
-func (k *kept) act(t *turn) {
+// act does with what was kept, and has been taken out, what a version of the module has said now.
+func (k *kept) act(v *version, t *turn) {
+	if v.hold() {
+		k.version.release()
+	} else {
+		v = k.version // the other one is told of its end
+	}
 	k.do(func() {
 		k.over = true
-		k.decided(t)
+		k.decided(v, t)
 	})
 }
 
-func (k *kept) decided(t *turn) {
-	v := k.version
+func (k *kept) decided(v *version, t *turn) {
 	t.token = k.token
 	if k.decide != nil {
 		v.flush(t, nil)
@@ -242,24 +276,25 @@ func (v *version) follow(in *instance, e *event) {
 		err = v.done(to, v.perform(to, &t))
 	}
 	if err != nil {
-		if k := v.pending.take(v, token); k != nil {
+		if k := v.module.pending.take(token); k != nil {
 			failure, _ := errors.AsType[*Error](err) // always is one
 			k.fail(failure)
 		}
 		return
 	}
 	if t.provisional() {
-		if k := v.pending.get(token); k != nil {
+		v.flush(&t, nil)
+		if k := v.module.pending.get(token); k != nil {
 			k.progress(&t)
 		}
-		t.action = actionPending
+		return
 	}
 	if t.action == actionPending {
 		v.flush(&t, nil)
 		return
 	}
-	if k := v.pending.take(v, token); k != nil {
-		k.act(&t)
+	if k := v.module.pending.take(token); k != nil {
+		k.act(v, &t)
 		return
 	}
 	v.flush(&t, nil)

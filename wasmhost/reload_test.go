@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/wasmhost/kv"
 )
 
@@ -58,6 +59,35 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// A version that has been replaced does not keep events from its successor, however often it fails.
+func TestBreakerIsOfVersion(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest, EventResponse)}
+	g.on = seq(onEvent(EventRequest, g.give(actionNext, flagWatch, nil)), unreachable)
+	m := r.load(g)
+	r.app.Use("/", m.Handle)
+	var held []*core.Request
+	r.app.All("/a", func(req *core.Request, _ core.Next) error { held = append(held, req); return nil })
+	alice := r.dial("alice", "1")
+	for range breakAfter {
+		alice.ask("/a", "1", "1")
+	}
+	if err := m.Reload(t.Context(), replier("two").bytes(), r.options()); err != nil {
+		t.Fatal(err)
+	}
+	for _, req := range held {
+		if err := req.Reply(200, ""); err != nil {
+			t.Error(err)
+		}
+	}
+	alice.take()
+	alice.ask("/a", "2", "1")
+	alice.want(t, `{"status":200,"reason":"two","id":"2"}`)
+	if s := m.Stats(); s.Failures[KindTrap] != breakAfter || s.Broken {
+		t.Errorf("%+v", s)
+	}
+}
+
 // What a version has begun it finishes, and at the latest after the drain timeout it is closed.
 func TestReloadDrains(t *testing.T) {
 	sim(t, func(t *testing.T, r *rig) {
@@ -101,12 +131,72 @@ func TestReloadDrains(t *testing.T) {
 		}
 		pause(29 * time.Second)
 		alice.want(t)
-		pause(time.Second) // now its time is over
-		alice.want(t, `{"status":503,"reason":"service unavailable","id":"2"}`)
-		if s := m.Stats(); s.Versions != 1 || s.Pending != 0 {
+		pause(time.Second) // now its time is over, and the request is left to the new one
+		if s := m.Stats(); s.Versions != 1 || s.Pending != 1 {
 			t.Errorf("%d versions, %d pending", s.Versions, s.Pending)
 		}
 		pause(time.Minute)
+		alice.want(t, `{"status":500,"reason":"module test 1: timeout at event request: it has kept the request for too long","id":"2"}`)
+		if n := m.Stats().Pending; n != 0 {
+			t.Errorf("%d pending", n)
+		}
+	})
+}
+
+// keeper keeps requests, and puts the token of the last one into the store; with a notification, the request is answered.
+func keeper(answer string) *guest {
+	g := &guest{manifest: manifest(EventRequest, EventNotification).can(Async, KV)}
+	complete, cas, get := g.call("complete"), g.call("kv_cas"), g.call("kv_get")
+	key, out := g.put([]byte("last")), frame(text(fieldReason, answer))
+	value := seq(num(key), num(4), num(8), num(8), get, drop) // at 8
+	swap := func(size int) []byte { return seq(num(key), num(4), num(8), num(size)) }
+	g.on = seq(
+		onEvent(EventRequest, value, swap(8), num(0), num(-1), num64(0), cas, drop,
+			num(key), num(4), num(0), num(-1), num(bufferAt+8), num(8), num64(0), cas, drop, g.give(actionPending, 0, nil)),
+		onEvent(EventNotification, value, load64(8), num(int(actionReply)), num(g.put(out)), num(len(out)), complete, drop),
+	)
+	return g
+}
+
+// What one version keeps another can decide about, and it is not lost when there are more versions than may be.
+func TestReloadKeepsRequests(t *testing.T) {
+	sim(t, func(t *testing.T, r *rig) {
+		m := r.load(keeper("one"))
+		r.app.Use("/", m.Handle)
+		alice := r.dial("alice", "1")
+		ask := func(id string) {
+			t.Helper()
+			alice.ask("/a", id, "1")
+			alice.want(t)
+		}
+		for i := range 2 * m.current.Load().limits.Versions {
+			ask(fmt.Sprint(i))
+			if err := m.Reload(t.Context(), keeper("two").bytes(), r.options()); err != nil {
+				t.Fatal(err)
+			}
+			pause(time.Second)
+		}
+		if err := m.Notify("go", ""); err != nil {
+			t.Error(err)
+		}
+		alice.want(t, `{"status":200,"reason":"two","id":"7"}`)
+		if s := m.Stats(); s.Pending != 7 || s.Versions > 5 {
+			t.Errorf("%d pending, %d versions", s.Pending, s.Versions)
+		}
+		pause(30 * time.Second)
+		for i, got := range alice.take() {
+			if want := fmt.Sprintf(`{"status":500,"reason":"module test 1: timeout at event request: it has kept the request for too long","id":"%d"}`, i); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+		if s := m.Stats(); s.Pending != 0 || s.Versions != 1 || s.Instances != 1 {
+			t.Errorf("%d pending, %d versions, %d instances", s.Pending, s.Versions, s.Instances)
+		}
+		ask("last")
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		alice.want(t, `{"status":503,"reason":"service unavailable","id":"last"}`)
 	})
 }
 

@@ -26,6 +26,7 @@ type Stats struct {
 	Pending   int // requests and connections that are kept now
 	Sends     int // requests of the module's own without a final response
 	Timers    int // that run
+	Held      int // bytes that all of these hold
 	Broken    bool
 
 	LogDropped uint64
@@ -44,6 +45,7 @@ type counters struct {
 	pending    atomic.Int64
 	sends      atomic.Int64
 	timers     atomic.Int64
+	held       atomic.Int64
 	logDropped atomic.Uint64
 
 	mu       sync.Mutex
@@ -73,7 +75,7 @@ func (m *Module) Stats() Stats {
 		Pending:    int(c.pending.Load()),
 		Sends:      int(c.sends.Load()),
 		Timers:     int(c.timers.Load()),
-		Broken:     m.breaker.open(),
+		Held:       int(c.held.Load()),
 		LogDropped: c.logDropped.Load(),
 		Counters:   m.metrics.all(),
 	}
@@ -88,6 +90,7 @@ func (m *Module) Stats() Stats {
 	if v := m.current.Load(); v != nil {
 		s.Name, s.Version, s.Serial = v.manifest.Name, v.manifest.Version, v.serial
 		s.KV = v.store.Stats()
+		s.Broken = v.breaker.open()
 	}
 	return s
 }
@@ -95,27 +98,38 @@ func (m *Module) Stats() Stats {
 // metrics are what a module counts itself.
 type metrics struct {
 	mu     sync.Mutex
-	values map[string]*int64
+	values map[string]*metric
 }
 
-func (m *metrics) record(name []byte, add bool, value int64, limit int) bool {
+type metric struct {
+	value  int64
+	serial int // of the last version that has recorded it
+}
+
+// record changes a value, and reports false if there is no room for its name. Names that only versions before v have recorded
+// make room for others.
+func (m *metrics) record(name []byte, add bool, value int64, v *version) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.values[string(name)]
 	if n == nil {
-		if len(m.values) >= limit {
+		if len(m.values) >= v.limits.Counters {
+			maps.DeleteFunc(m.values, func(_ string, n *metric) bool { return n.serial < v.serial })
+		}
+		if len(m.values) >= v.limits.Counters {
 			return false
 		}
 		if m.values == nil {
-			m.values = make(map[string]*int64)
+			m.values = make(map[string]*metric)
 		}
-		n = new(int64)
+		n = new(metric)
 		m.values[string(name)] = n
 	}
+	n.serial = max(n.serial, v.serial)
 	if add {
-		*n += value
+		n.value += value
 	} else {
-		*n = value
+		n.value = value
 	}
 	return true
 }
@@ -125,7 +139,7 @@ func (m *metrics) all() map[string]int64 {
 	defer m.mu.Unlock()
 	all := make(map[string]int64, len(m.values))
 	for name, n := range m.values {
-		all[name] = *n
+		all[name] = n.value
 	}
 	return all
 }

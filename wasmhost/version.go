@@ -38,13 +38,14 @@ type version struct {
 	state    *meter.State          // nil if instances cannot be put back
 	image    atomic.Pointer[image] // nil as long as there is none
 	pool     pool
-	pending  pendings
+	breaker  breaker
 
 	refs    atomic.Int64 // of those who use it, and one until it is retired
 	closing sync.Once
 	mu      sync.Mutex
 	drain   *time.Timer
-	timers  map[*timer]struct{} // nil when they may no longer run
+	timers  map[*timer]struct{}  // nil when they may no longer run
+	answers map[*answer]struct{} // nil when the version no longer waits for any
 }
 
 // load makes a version from a file, and enters it into the module's list.
@@ -56,6 +57,7 @@ func (m *Module) load(ctx context.Context, file []byte, o ModuleOptions) (*versi
 		settings: o.Settings,
 		config:   moduleConfig,
 		timers:   make(map[*timer]struct{}),
+		answers:  make(map[*answer]struct{}),
 	}
 	v.refs.Store(1)
 	if o.Manifest != nil {
@@ -120,6 +122,11 @@ func (v *version) readManifest(info *meter.Info, o ModuleOptions) error {
 	if v.plan, err = v.manifest.plan(); err != nil {
 		return err
 	}
+	for _, e := range o.Events {
+		if !v.plan.events[e] {
+			return fmt.Errorf("its manifest does not list the event %v, which it is needed for", e)
+		}
+	}
 	grants, err := newCapabilitySet(o.Grants)
 	if err != nil {
 		return err
@@ -145,7 +152,7 @@ func (v *version) readManifest(info *meter.Info, o ModuleOptions) error {
 		return fmt.Errorf("it asks for %d bytes of memory, %d are allowed", v.manifest.Memory, v.limits.Memory)
 	}
 	if s := v.settings; s != "" {
-		if err := core.NewRequest("settings", "/", nil).SetData(s); err != nil {
+		if err := checkJSON(s); err != nil {
 			return fmt.Errorf("settings: %w", err)
 		}
 	}
@@ -278,8 +285,9 @@ func (v *version) compile(ctx context.Context, file, metered []byte) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
+	// With two of them it looks at the context after each function, and the other processors are left to all else.
 	var err error
-	v.compiled, err = v.runtime.CompileModule(ctx, metered)
+	v.compiled, err = v.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, 2), metered)
 	return err
 }
 
@@ -310,7 +318,11 @@ func (v *version) test(ctx context.Context) error {
 func (v *version) make() (*instance, error) {
 	in, err := v.instantiate()
 	if err != nil {
-		return nil, v.fail("", "start", err)
+		failure := v.fail("", "start", err)
+		if failure.Kind == KindTrap { // what most programs do when they get no memory
+			failure.Err = fmt.Errorf("%w; it has at most %d bytes of memory", failure.Err, v.manifest.Memory)
+		}
+		return nil, failure
 	}
 	v.module.stats.made.Add(1)
 	v.module.stats.instances.Add(1)
@@ -363,25 +375,18 @@ func (v *version) close() {
 	if v.drain != nil {
 		v.drain.Stop()
 	}
-	timers := v.timers
-	v.timers = nil
+	timers, answers := v.timers, v.answers
+	v.timers, v.answers = nil, nil
 	v.mu.Unlock()
 	for t := range timers {
 		t.stop()
 	}
-	v.pool.close(func(in *instance) {
-		if !v.plan.events[EventDrain] {
-			return
+	for a := range answers {
+		if v, _ := a.take(true); v != nil {
+			v.release()
 		}
-		var t turn
-		in.event.kind = EventDrain
-		if err := v.perform(in, &t); err != nil {
-			_ = v.fail("", EventDrain.String(), err) // for the hook
-			return
-		}
-		v.flush(&t, nil)
-	})
-	v.pending.close()
+	}
+	v.pool.close(v.last)
 	v.dispose()
 
 	m := v.module
@@ -390,6 +395,21 @@ func (v *version) close() {
 	m.versions = slices.DeleteFunc(m.versions, func(other *version) bool { return other == v })
 	m.stats.versions.Add(-1)
 	m.versionsChanged.Broadcast()
+}
+
+// last tells an instance that it is about to be closed, and fails what depends on it.
+func (v *version) last(in *instance) {
+	defer v.module.pending.lose(in)
+	if !v.plan.events[EventDrain] {
+		return
+	}
+	var t turn
+	in.event.kind = EventDrain
+	if err := v.perform(in, &t); err != nil {
+		_ = v.fail("", EventDrain.String(), err) // for the hook
+		return
+	}
+	v.flush(&t, nil)
 }
 
 // dispose gives back what was compiled. Nothing of it may be running.

@@ -52,6 +52,7 @@ func addWASI(b wazero.HostModuleBuilder, imp *meter.Import) {
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
 		in := ctx.(*instance)
 		in.asked = true
+		in.meet(mod)
 		in.charge(costCall)
 		errno := call(in, mod, stack)
 		if len(results) == 1 {

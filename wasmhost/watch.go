@@ -87,16 +87,17 @@ func (w *watcher) response(req *core.Request, res *core.Response) {
 var errResponse = errors.New("a response can only be passed on, with its data changed or not")
 
 func (w *watcher) apply(v *version, t *turn, res *core.Response) error {
-	err := errResponse
-	if t.action == actionNext && !t.hasPath {
-		err = nil
-		if t.changes && t.hasData {
+	var err error
+	switch {
+	case t.action != actionNext || t.hasPath:
+		err = errResponse
+	case t.changes:
+		if err = t.more.fits(res.Peer(), v.limits.PeerData); err == nil && t.hasData {
 			err = res.SetData(t.data)
 		}
 	}
 	if err != nil {
-		v.module.breaker.failed()
-		return v.fail(KindFrame, EventResponse.String(), err)
+		return v.refuse(EventResponse, err)
 	}
 	if t.hasCarry {
 		w.mu.Lock()

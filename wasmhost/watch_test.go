@@ -6,6 +6,29 @@ import (
 	"github.com/protoo-go/protoo/core"
 )
 
+// The carry of the event returned is not the next request's, which the same watcher may watch meanwhile.
+func TestCarryOfReturned(t *testing.T) {
+	r := newRig(t)
+	g := &guest{manifest: manifest(EventRequest, EventReturned).push("path").can(Log)}
+	log := g.call("log")
+	carry := frame(func(w *frameWriter) { w.add(fieldCarry, "", "....") })
+	g.on = seq(
+		onEvent(EventRequest, store(8, load(bufferAt+24)), num(bufferAt), num(g.put(carry)), num(len(carry)), memoryCopy, store(bufferAt+24, load(8)),
+			num64(int64(len(carry))<<32|int64(flagWatch|flagReturned)<<8), ret),
+		onEvent(EventReturned, num(1), num(bufferAt+24+12), num(4), log), // behind the field ended
+	)
+	r.app.Use("/", r.load(g).Handle)
+	alice, bob := r.dial("alice", "1"), r.dial("bob", "1")
+	r.app.All("/aaa", func(req *core.Request, _ core.Next) error {
+		err := req.Reply(200, "")
+		bob.ask("/bbb", "1", "1")
+		return err
+	})
+	r.app.All("/bbb", last)
+	alice.ask("/aaa", "1", "1")
+	r.log.want(t, "log 1 /bbb", "log 1 /aaa")
+}
+
 // A watcher that is used again has nothing to do with its former request, and one that may be busy with a provisional response
 // is not used again.
 func TestWatcherUsedAgain(t *testing.T) {

@@ -191,7 +191,7 @@ func TestModulesRefused(t *testing.T) {
 		"4:4: middleware[2]: open " + dir + "/none.wasm: no such file or directory",
 		"5:4: middleware[3]: " + file + ": ",
 		"6:4: middleware[4]: " + plain + ": sha256 is ",
-		"7:4: middleware[5]: " + plain + ": it has connect: true, but its manifest does not list the event connect",
+		"7:4: middleware[5]: " + plain + ": its manifest does not list the event connect, which it is needed for",
 		"8:4: middleware[6]: " + dir + " is not a file",
 	}
 	for _, command := range []string{"check", "serve"} {

@@ -58,6 +58,9 @@ func New(o Options) *Store {
 
 // Get appends the value of key to dst and tells whether there is one.
 func (s *Store) Get(dst, key []byte) ([]byte, bool) {
+	if s.check(key, nil) != nil {
+		return dst, false // to look for it would take as long as it is, with the store locked
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.find(key)
@@ -94,7 +97,7 @@ func (s *Store) CompareAndSwap(key, old, value []byte, ttl time.Duration) (bool,
 		return false, err
 	}
 	s.bytes += len(value) - len(e.value)
-	e.value = append(e.value[:0], value...)
+	e.set(value)
 	s.schedule(e, ttl)
 	return true, nil
 }
@@ -134,6 +137,14 @@ func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Stats{Keys: len(s.entries), Bytes: s.bytes}
+}
+
+// set keeps a copy of value, in no more memory than that needs: MaxBytes counts values, not what they once were.
+func (e *entry) set(value []byte) {
+	if len(value) != len(e.value) {
+		e.value = make([]byte, len(value))
+	}
+	copy(e.value, value)
 }
 
 func (s *Store) check(key, value []byte) error {

@@ -45,6 +45,43 @@ func TestCompareAndSwap(t *testing.T) {
 	}
 }
 
+// A store holds on to no more memory than it counts.
+func TestShorterValues(t *testing.T) {
+	s := New(Options{})
+	long := []byte(strings.Repeat("x", 4096))
+	for _, value := range []string{"short", ""} {
+		if ok, err := s.CompareAndSwap([]byte("k"), nil, long, 0); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if ok, err := s.CompareAndSwap([]byte("k"), long, []byte(value), 0); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if n := cap(s.entries["k"].value); s.text("k") != value || n > 2*len(value) {
+			t.Errorf("%q in %d bytes of memory, want %q", s.text("k"), n, value)
+		}
+		if ok, err := s.CompareAndSwap([]byte("k"), []byte(value), nil, 0); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+}
+
+// A key that cannot be in the store is not looked for: that would take the longer the longer it is.
+func TestGetLongKey(t *testing.T) {
+	s := New(Options{MaxKey: 4})
+	for key, want := range map[string]string{"key": "1", "": "absent", "longer": "absent"} {
+		if want != "absent" {
+			if _, err := s.CompareAndSwap([]byte(key), nil, []byte(want), 0); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			s.entries[key] = &entry{key: key, value: []byte("found")}
+		}
+		if got := s.text(key); got != want {
+			t.Errorf("%q: got %q, want %q", key, got, want)
+		}
+	}
+}
+
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Options{})

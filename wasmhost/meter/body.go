@@ -37,6 +37,10 @@ const (
 	checkedLoop // by what is around the loop
 )
 
+// bytesPerTarget bounds the branch targets of a module by its size. An engine takes some microseconds for each, as for this much
+// other code. Programs in Go have one for 46 bytes.
+const bytesPerTarget = 16
+
 // dead is the region of code that nothing reaches.
 const dead int32 = -1
 
@@ -95,6 +99,7 @@ type body struct {
 	current int32  // region
 	nested  int    // loops that are open
 	calls   bool   // whether there are any
+	targets int    // of its br_tables
 	frames  []frame
 	regions []region
 	loops   []cycle
@@ -110,7 +115,7 @@ func (b *body) read(f int) {
 
 	b.declarations(len(b.info.Types[b.funcs[b.imported.funcs+f]].Params))
 	b.start = b.pos
-	b.loops, b.nested = b.loops[:0], 0
+	b.loops, b.nested, b.targets = b.loops[:0], 0, 0
 	b.region(dead, checked)
 	b.site(siteEnter, b.pos, uint32(b.current))
 	b.charge(costEntry + costLocal*int64(b.locals))
@@ -279,6 +284,10 @@ func (b *body) special(at int, op byte) {
 		b.branchIf()
 	case opBrTable:
 		n := b.count("branch targets", b.limits.BranchTargets)
+		b.targets += n
+		b.allTargets += n
+		b.limit(at, "branch targets in a function", uint64(b.targets), uint64(b.limits.BranchTargets))
+		b.limit(at, "branch targets in all functions", uint64(b.allTargets), uint64(b.limits.BranchTargets+len(b.reader.data)/bytesPerTarget))
 		for range n + 1 {
 			b.branch()
 		}
@@ -370,9 +379,8 @@ func (b *body) misc(at int) {
 		b.immediate(table)
 		b.site(siteBulk, at, elementsUnitShift)
 	case miscTableGrow:
-		b.site(siteGrowBefore, at, 0)
 		b.immediate(table)
-		b.site(siteGrowAfter, b.pos, elementsUnitShift)
+		b.site(siteBulk, at, elementsUnitShift)
 	case miscTableSize:
 		b.immediate(table)
 	case miscTableFill:

@@ -57,12 +57,12 @@
 //	memory.fill, copy, init                  16, and 1 for 8 bytes
 //	table.fill, copy, init                   16, and 1 for each element
 //	memory.grow                             128, and 8192 for a page that was added
-//	table.grow                               16, and 1 for an element that was added
+//	table.grow                               16, and 1 for each element
 //	data.drop, elem.drop                     16
 //
-// A bulk operation is paid for before it runs, as far as its length says. One that traps has
-// paid, too. Growing is paid for afterwards, because it may fail: the host's limits on memory and tables bound what it
-// does before.
+// A bulk operation is paid for before it runs, as far as its length says. One that traps or fails has
+// paid, too. Growing a memory is paid for afterwards, because programs go on when it fails: the host's limit on memory bounds
+// what it does before.
 //
 // # How
 //
@@ -88,7 +88,8 @@
 //
 // Imported functions come first in the index space, so the one that is added moves all others up by one: calls, element
 // segments, exports, the start function and the name section are adapted. Custom sections other than
-// names are left out, as positions in the code would be wrong; [Info] has the original ones. The code grows by half,
+// names are left out, as positions in the code would be wrong; [Info] has the original ones. Every table gets a maximum, so that
+// all together stay within [Limits]; what imported ones grow to is for the host to limit. The code grows by half,
 // about, and more if it has many small functions. Data segments that are close to each other become one, with the zeros between them, where that makes no
 // difference: engines write them one by one into each new instance, and a program in Go has tens of thousands.
 //

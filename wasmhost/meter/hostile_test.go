@@ -103,6 +103,13 @@ func TestRefused(t *testing.T) {
 		{"2^33 locals", with(func(a *asm) { rawLocals(a, 1<<32-1, 1<<32-1) }), ErrLimit, "4294967295 locals"},
 		{"many small groups of locals", with(func(a *asm) { rawLocals(a, bigGroups(3)...) }), ErrLimit, "6000 locals"},
 		{"br_table bomb", simple(constI32(0), brTable(make([]int, 20_000)...)).bytes(), ErrLimit, "19999 branch targets"},
+		{"br_tables that are a bomb together", simple(bytes.Repeat(block(void, constI32(0), brTable(make([]int, 1001)...)), 20)).bytes(),
+			ErrLimit, "11000 branch targets in a function"},
+		{"functions with br_tables that are a bomb together", with(func(a *asm) {
+			for range 20 {
+				a.fn(nil, nil, nil, constI32(0), brTable(make([]int, 10_001)...))
+			}
+		}), ErrLimit, "30000 branch targets in all functions"},
 		{"br_table without its targets", simple(constI32(0), op(opBrTable), billions).bytes(), ErrLimit, "4294967295 branch targets"},
 		{"deeply nested blocks", nest(opBlock, 6000), ErrLimit, "5001 nested blocks"},
 		{"deeply nested loops", nest(opLoop, 600), ErrLimit, "101 nested loops"},
@@ -194,6 +201,8 @@ func TestRunaways(t *testing.T) {
 	leafTable := simple(loop(void, constI32(0), callIndirect(0, 0), br(0)))
 	leafTable.tables = []asmTable{{FuncRef, Extent{Min: 1}}}
 	leafTable.elems = [][]byte{seq(u32(0), constI32(0), op(opEnd), u32(1), u32(leafTable.fn(nil, nil, nil)))}
+	grow := simple(loop(void, op(opRefNull, byte(FuncRef)), constI32(1000), miscOp(miscTableGrow, 0), op(opDrop), br(0)))
+	grow.tables = []asmTable{{FuncRef, Extent{Min: 1}}}
 	params := &asm{types: []FuncType{{types(I32), types(I32)}}}
 	params.export("run", KindFunction, params.fn(nil, nil, nil, constI32(0), loop([]byte{0}, br(0)), op(opDrop)))
 
@@ -217,6 +226,7 @@ func TestRunaways(t *testing.T) {
 		{"memory.fill", simple(loop(void, constI32(0), constI32(1), constI32(65536), miscOp(miscMemoryFill, 0), br(0)))},
 		{"memory.copy", simple(loop(void, constI32(0), constI32(1), constI32(65535), miscOp(miscMemoryCopy, 0, 0), br(0)))},
 		{"table.fill", fill},
+		{"table.grow", grow},
 		{"memory.grow", simple(loop(void, constI32(1), op(opMemoryGrow, 0, opDrop), br(0)))},
 		{"memory.grow that fails", simple(loop(void, constI32(-1), op(opMemoryGrow, 0, opDrop), br(0)))},
 	}

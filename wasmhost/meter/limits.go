@@ -3,15 +3,15 @@ package meter
 // Limits bounds what a module may declare. Zero stands for the default, which
 // is given with each field.
 //
-// Memory and tables are limited by what they start with, since the host limits
-// what they grow to.
+// Memory is limited by what it starts with, since the host limits what it grows to. Engines limit tables by
+// their maximum alone, so the rewritten module has one for each.
 type Limits struct {
 	ModuleBytes   int // 16 MiB, of the whole module
 	Types         int // 10,000
 	Imports       int // 1,000
 	Functions     int // 50,000, without imported ones
 	Tables        int // 16, with imported ones
-	TableElements int // 100,000, in all tables together
+	TableElements int // 100,000, in all tables together, also when they have grown
 	MemoryPages   int // 1,024, which are 64 MiB
 	Globals       int // 10,000, without imported ones
 	Exports       int // 10,000
@@ -23,7 +23,7 @@ type Limits struct {
 	Params        int // 64, and as many results, of one type
 	Depth         int // 5,000, of nested blocks; programs in Go have one for each basic block
 	Loops         int // 100, nested in each other
-	BranchTargets int // 10,000, of one br_table
+	BranchTargets int // 10,000, in all br_tables of one function; the module can have one more for 16 bytes of it
 }
 
 func (l Limits) orDefaults() Limits {

@@ -64,7 +64,7 @@ type parser struct {
 	items    [sectionDataCount + 1]span // of its vector's elements
 	refs     []reference                // in rising order
 	funcs    []uint32                   // the type of each function, imported ones first
-	imported struct{ funcs, globals int }
+	imported struct{ funcs, globals, tables int }
 	nGlobals int // imported ones included
 	tableOf  []ValueType
 	nElem    int
@@ -77,6 +77,8 @@ type parser struct {
 	bodies   []span
 	leaves   []leaf // by function, nil while they are not known
 	names    *names
+
+	allTargets int // of br_tables, in the bodies that have been read
 }
 
 func (p *parser) module() {
@@ -183,6 +185,7 @@ func (p *parser) imports() {
 			p.imported.funcs++
 		case KindTable:
 			m.Value, m.Extent = p.table()
+			p.imported.tables++
 			p.volatile = true
 		case KindMemory:
 			m.Extent = p.memory()
@@ -224,11 +227,7 @@ func (p *parser) table() (ValueType, Extent) {
 	p.tableOf = append(p.tableOf, t)
 	p.info.Tables = append(p.info.Tables, e)
 	p.limit(at, "tables", uint64(len(p.tableOf)), uint64(p.limits.Tables))
-	var sum uint64
-	for _, e := range p.info.Tables {
-		sum += uint64(e.Min)
-	}
-	p.limit(at, "elements in tables", sum, uint64(p.limits.TableElements))
+	p.limit(at, "elements in tables", p.elementsAtFirst(), uint64(p.limits.TableElements))
 	return t, e
 }
 

@@ -53,6 +53,10 @@ func (w *rewriter) one(id byte) {
 			copies[i] = appendU32(nil, w.funcs[c.of])
 		}
 		w.extended(id, len(w.parser.bodies), nil, appendU32(nil, uint32(len(w.info.Types))+1), copies...)
+	case sectionTable:
+		if own := w.ownTables(); len(own) > 0 {
+			w.section(id, tableSection(own))
+		}
 	case sectionGlobal:
 		w.extended(id, w.info.Globals, []byte{byte(I64), 1, opI64Const, 0, opEnd}, nil)
 	case sectionExport:

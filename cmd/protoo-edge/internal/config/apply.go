@@ -7,7 +7,7 @@ type Change struct {
 }
 
 // Apply takes from next what is Live, and returns what has changed, and what has not because that needs a
-// restart. Of the middleware, what modules are and may is as if it were Live; where they are mounted is not. What needs one is returned again by every later call, for as long as it differs.
+// restart. Of the middleware, what modules may is as if it were Live; which there are and where they are mounted is not. What needs one is returned again by every later call, for as long as it differs.
 func (c *Config) Apply(next *Config) (applied, restart []Change) {
 	for i, s := range c.settings {
 		to := next.settings[i]

@@ -148,11 +148,12 @@ func (m *Middleware) Equal(other *Middleware) bool {
 	return m.Use == other.Use && slices.EqualFunc(m.settings, other.settings, func(a, b *Setting) bool { return a.show() == b.show() })
 }
 
-// sameMounts tells whether two stacks differ at most in what their modules are and may.
+// sameMounts tells whether two stacks differ at most in what their modules may. An entry with another file is another module,
+// perhaps the one next to it: it must not get the store and the counters of the one that was there.
 func sameMounts(a, b []*Middleware) bool {
 	return slices.EqualFunc(a, b, func(a, b *Middleware) bool {
 		if a.Use == "wasm" && b.Use == "wasm" {
-			return a.Path == b.Path && a.Wasm.Connect == b.Wasm.Connect
+			return a.Path == b.Path && a.Wasm.File == b.Wasm.File && a.Wasm.Connect == b.Wasm.Connect
 		}
 		if a.Use == "limit" && b.Use == "limit" {
 			return a.Path == b.Path

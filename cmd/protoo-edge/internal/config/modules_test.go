@@ -26,14 +26,15 @@ func TestModuleFlags(t *testing.T) {
 	}
 }
 
-// What a module is and may is applied, and where it is mounted is not.
+// What a module may is applied. Which one it is, and where it is mounted, is not: another would get its store.
 func TestApplyModules(t *testing.T) {
 	const before = "middleware: [{use: echo}, {use: wasm, path: /a, file: a.wasm}]"
 	for _, tt := range []struct {
 		name, after string
 		applied     bool
 	}{
-		{"another file", "middleware: [{use: echo}, {use: wasm, path: /a, file: b.wasm}]", true},
+		{"another file", "middleware: [{use: echo}, {use: wasm, path: /a, file: b.wasm}]", false},
+		{"a digest", "middleware: [{use: echo}, {use: wasm, path: /a, file: a.wasm, sha256: " + strings.Repeat("0", 64) + "}]", true},
 		{"a grant", "middleware: [{use: echo}, {use: wasm, path: /a, file: a.wasm, grants: [kv]}]", true},
 		{"settings", "middleware: [{use: echo}, {use: wasm, path: /a, file: a.wasm, settings: {a: 1}, limits: {instances: 3, pending_timeout: 1s}}]", true},
 		{"another path", "middleware: [{use: echo}, {use: wasm, path: /b, file: a.wasm}]", false},

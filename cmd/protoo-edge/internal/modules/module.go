@@ -14,22 +14,22 @@ import (
 	"github.com/protoo-go/protoo/cmd/protoo-edge/internal/config"
 	"github.com/protoo-go/protoo/core"
 	"github.com/protoo-go/protoo/wasmhost"
-	"github.com/protoo-go/protoo/wasmhost/meter"
 )
 
-// A Module is one that the configuration mounts. Its fields are guarded by the set's lock.
+// A Module is one that the configuration mounts. Who has the set's lock for loading may change its fields.
 type Module struct {
 	set    *Set
 	module *wasmhost.Module
 
-	serving *config.Middleware // what was loaded last
-	sum     [sha256.Size]byte
-	loaded  time.Time
-
 	wanted  *config.Middleware // what the configuration says
 	seen    fs.FileInfo        // the file when it was read last, nil if that has failed
 	resting fs.FileInfo        // a file that differs from it, when it was looked at last
-	failed  string             // why what is wanted does not serve, "" if it does
+
+	// These are changed with the other lock as well, for those who look.
+	serving *config.Middleware // what was loaded last
+	sum     [sha256.Size]byte
+	loaded  time.Time
+	failed  string // why what is wanted does not serve, "" if it does
 }
 
 // Handle is a [core.Handler].
@@ -70,13 +70,10 @@ func (m *Module) reload(entry *config.Middleware) {
 		m.fail(err)
 		return
 	case sha256.Sum256(file) == m.sum && entry.Equal(m.serving):
-		m.failed = ""
+		m.note("")
 		return
 	}
-	if err = suits(file, entry); err == nil {
-		err = m.module.Reload(m.set.ctx, file, m.set.options(entry))
-	}
-	if err != nil {
+	if err = m.module.Reload(m.set.ctx, file, m.set.options(entry)); err != nil {
 		m.fail(explain(entry.Wasm.File, err))
 		return
 	}
@@ -87,7 +84,10 @@ func (m *Module) reload(entry *config.Middleware) {
 
 // serve takes note of what serves.
 func (m *Module) serve(entry *config.Middleware, file []byte) {
-	m.serving, m.wanted, m.failed = entry, entry, ""
+	m.wanted = entry
+	m.set.mu.Lock()
+	defer m.set.mu.Unlock()
+	m.serving, m.failed = entry, ""
 	m.sum, m.loaded = sha256.Sum256(file), time.Now()
 }
 
@@ -96,41 +96,19 @@ func (m *Module) fail(err error) {
 	if m.set.ctx.Err() != nil || m.failed == err.Error() {
 		return
 	}
-	m.failed = err.Error()
+	m.note(err.Error())
 	m.set.log.Error("module not reloaded, the old one serves on", "module", m.module.Manifest().Name, "path", m.wanted.Path, "error", err)
 }
 
-// suits finds a file that does not do what its entry wants of it. One that no longer decided about
-// connections would let the identity behind it decide.
-func suits(file []byte, entry *config.Middleware) error {
-	if !entry.Wasm.Connect {
-		return nil
-	}
-	manifest, err := Manifest(file)
-	if err == nil && !listens(*manifest) {
-		err = errors.New("it has connect: true, but its manifest does not list the event connect")
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", entry.Wasm.File, err)
-	}
-	return nil
+// note takes note of why what is wanted does not serve.
+func (m *Module) note(problem string) {
+	m.set.mu.Lock()
+	defer m.set.mu.Unlock()
+	m.failed = problem
 }
 
 func listens(m wasmhost.Manifest) bool {
 	return slices.Contains(m.Events, wasmhost.EventConnect.String())
-}
-
-// Manifest returns the manifest in a module's file.
-func Manifest(file []byte) (*wasmhost.Manifest, error) {
-	metered, err := meter.Meter(file, meter.Options{Limits: meter.Limits{ModuleBytes: maxFile}})
-	if err != nil {
-		return nil, err
-	}
-	section := metered.Info.Section("protoo.manifest")
-	if section == nil {
-		return nil, errors.New("there is no section protoo.manifest")
-	}
-	return wasmhost.ParseManifest(section.Data)
 }
 
 // maxFile is the most that limits.file can be.

@@ -78,6 +78,29 @@ func TestLook(t *testing.T) {
 	}
 }
 
+// Who looks at the modules does not wait while one is loaded.
+func TestStatusWhileLoading(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "m.wasm")
+	write(t, file, moduletest.Replier("1").Bytes(t), 1)
+	cfg, err := config.Load(config.Sources{Flags: []config.Flag{{Name: config.ModuleFlag, Text: "/=" + file}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := New(cfg, core.New(core.Options{}), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := set.Load(cfg.Middleware[0]); err != nil {
+		t.Fatal(err)
+	}
+	set.loading.Lock()
+	defer set.loading.Unlock()
+	if s := set.Status(); set.Len() != 1 || s[0].Version != "1" {
+		t.Errorf("%d modules, %+v", set.Len(), s)
+	}
+	set.Close()
+}
+
 // One failure of a module is written in a second, and how many there were besides.
 func TestFailuresAreThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

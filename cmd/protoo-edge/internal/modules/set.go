@@ -28,7 +28,8 @@ type Set struct {
 	cancel  context.CancelFunc
 	watcher sync.WaitGroup
 
-	mu      sync.Mutex // held while anything is loaded
+	loading sync.Mutex // held while anything is loaded, which can take seconds
+	mu      sync.Mutex // held for a moment, after loading
 	modules []*Module
 }
 
@@ -59,17 +60,16 @@ func (s *Set) Load(entry *config.Middleware) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := suits(file, entry); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.loading.Lock()
+	defer s.loading.Unlock()
 	if m.module, err = s.host.Load(s.ctx, file, s.options(entry)); err != nil {
 		return nil, explain(entry.Wasm.File, err)
 	}
 	m.seen = info
 	m.serve(entry, file)
+	s.mu.Lock()
 	s.modules = append(s.modules, m)
+	s.mu.Unlock()
 	if !entry.Wasm.Connect && listens(m.module.Manifest()) {
 		s.log.Warn("the module would decide who may connect, and is not asked without connect: true",
 			"module", m.module.Manifest().Name, "file", entry.Wasm.File)
@@ -87,10 +87,10 @@ func (s *Set) Len() int {
 // Reload reads the files of all modules again and applies what the entries say now. They are those of the modules, in the
 // order in which these were loaded. A module for which that fails goes on as it is.
 func (s *Set) Reload(entries []*config.Middleware) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.loading.Lock()
+	defer s.loading.Unlock()
 	for i, m := range s.modules {
-		m.failed = "" // who asks for it is told again
+		m.note("") // who asks for it is told again
 		m.reload(entries[i])
 	}
 }
@@ -112,8 +112,8 @@ func (s *Set) Watch(interval time.Duration) {
 }
 
 func (s *Set) look() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.loading.Lock()
+	defer s.loading.Unlock()
 	for _, m := range s.modules {
 		m.look()
 	}
@@ -146,6 +146,9 @@ func (s *Set) options(entry *config.Middleware) wasmhost.ModuleOptions {
 			Instances:      w.Limits.Instances,
 			PendingTimeout: w.Limits.PendingTimeout,
 		},
+	}
+	if w.Connect { // one that did not decide about connections would let the identity behind it decide
+		o.Events = []wasmhost.Event{wasmhost.EventConnect}
 	}
 	for _, grant := range w.Grants {
 		o.Grants = append(o.Grants, wasmhost.Capability(grant))

@@ -39,6 +39,7 @@ type Status struct {
 	Pending       int    `json:"pending"`
 	Sends         int    `json:"sends"`
 	Timers        int    `json:"timers"`
+	HeldBytes     int    `json:"held_bytes"` // of what is pending, sent or waits for a timer
 	Keys          int    `json:"kv_keys"`
 	KeyBytes      int    `json:"kv_bytes"`
 }
@@ -85,6 +86,7 @@ func (m *Module) status() Status {
 		Pending:       stats.Pending,
 		Sends:         stats.Sends,
 		Timers:        stats.Timers,
+		HeldBytes:     stats.Held,
 		Keys:          stats.KV.Keys,
 		KeyBytes:      stats.KV.Bytes,
 	}

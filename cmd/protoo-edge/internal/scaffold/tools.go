@@ -56,7 +56,7 @@ func buildRust(p *project) error {
 	library := filepath.Join(p.scratch, "libprotoo.rlib")
 	err = p.run(nil, rustc, append(flags, "--crate-type", "rlib", "--crate-name", "protoo", "-o", library, "protoo/lib.rs")...)
 	if err != nil {
-		return errors.Join(err, errors.New("if the target is missing: "+installRust))
+		return fmt.Errorf("%w; if the target is missing, %s", err, installRust)
 	}
 	flags = append(flags, "-C", "lto", "-C", "link-arg=-zstack-size=16384", "-C", "strip=symbols", "--crate-type", "cdylib",
 		"--extern", "protoo="+library, "--remap-path-prefix", p.scratch+"=")
@@ -96,7 +96,7 @@ func buildZig(p *project) error {
 		"-target", "wasm32-freestanding", "-mcpu", "generic+bulk_memory", "-dynamic", "-rdynamic", "-O", "ReleaseSmall", "-fstrip",
 		"--stack", "16384", "--cache-dir", p.scratch, "-femit-bin="+p.out)
 	if err != nil {
-		return errors.Join(err, errors.New("if it is another release: "+installZig))
+		return fmt.Errorf("%w; if it is another release, %s", err, installZig)
 	}
 	return nil
 }
