@@ -76,7 +76,7 @@ func TestSmoke(t *testing.T) {
 	if !strings.Contains(stdout, "CLOSED LOOP") {
 		t.Errorf("the table is missing:\n%s", stdout)
 	}
-	if page, err := os.ReadFile(name + ".html"); err != nil || !bytes.Contains(page, []byte("<svg")) {
+	if page, err := os.ReadFile(name + ".html"); err != nil || !bytes.Contains(page, []byte("</html>")) {
 		t.Errorf("the page is missing: %v", err)
 	}
 

@@ -92,6 +92,7 @@ type Measurement struct {
 type Generator struct {
 	CPU        machine.CPU   `json:"cpu"`
 	RunDelay   time.Duration `json:"runDelay_ns"`   // of all threads together: ready, but without a processor
+	Busy       time.Duration `json:"busy_ns"`       // what all programs together used of the processors that the generator may use, by ticks
 	Scheduling time.Duration `json:"scheduling_ns"` // goroutines that were ready have waited up to this long, 99 of 100
 }
 

@@ -240,7 +240,7 @@ func (r *run) measure() error {
 func (r *run) between(work func() error) error {
 	m := r.measurement
 	own, _ := machine.CPUOfSelf() // where there is none, the report says 0
-	delay, waits := machine.RunDelay(), machine.SchedulingDelays()
+	delay, busy, waits := machine.RunDelay(), machine.Busy(), machine.SchedulingDelays()
 	before, err := r.look()
 	if err != nil {
 		return err
@@ -255,6 +255,7 @@ func (r *run) between(work func() error) error {
 	ownAfter, _ := machine.CPUOfSelf()
 	m.Generator.CPU = ownAfter.Since(own)
 	m.Generator.RunDelay = machine.RunDelay() - delay
+	m.Generator.Busy = machine.Busy() - busy
 	m.Generator.Scheduling = machine.SchedulingDelays().Quantile(waits, 0.99)
 	m.Elapsed = after.at.Sub(before.at)
 	m.Requests = after.requests - before.requests

@@ -61,6 +61,19 @@ func TestOwnCPU(t *testing.T) {
 	}
 }
 
+func TestBusy(t *testing.T) {
+	before := Busy()
+	if before == 0 {
+		t.Skip("the system does not tell")
+	}
+	for Busy() == before {
+		spin(1_000_000)
+	}
+	if after := Busy(); after < before {
+		t.Errorf("%v, and before %v", after, before)
+	}
+}
+
 func TestNoise(t *testing.T) {
 	n := MeasureNoise(time.Millisecond)
 	if n.Pieces < 10 || n.Median < 1 || n.P99 < n.Median || n.Worst < n.P99 || n.Piece <= 0 {

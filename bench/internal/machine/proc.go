@@ -65,10 +65,37 @@ func RunDelay() time.Duration {
 	return sum
 }
 
+// Busy returns how long the processors that this process may use were not idle, whoever used them, the host included. It is counted by ticks, and 0 where
+// the system does not tell.
+func Busy() time.Duration {
+	lines := make(map[string][]string)
+	for line := range strings.Lines(contents("/proc/stat")) {
+		if fields := strings.Fields(line); len(fields) > steal {
+			lines[fields[0]] = fields
+		}
+	}
+	var sum int64
+	for _, cpu := range Allowed() {
+		for i, field := range lines[fmt.Sprintf("cpu%d", cpu)] {
+			if i >= 1 && i <= steal && i != idle && i != idle+1 { // the latter waits for disks
+				ticks, _ := strconv.ParseInt(field, 10, 64)
+				sum += ticks
+			}
+		}
+	}
+	return time.Duration(sum) * time.Second / ticksPerSecond
+}
+
+// The fields of a processor's line in /proc/stat, and their unit.
+const (
+	ticksPerSecond = 100
+	idle           = 4
+	steal          = 8
+)
+
 // Stolen returns how long this machine's processors were ready to run while another virtual machine had them. It is 0 where
 // the system does not tell.
 func Stolen() time.Duration {
-	const ticksPerSecond, steal = 100, 8
 	fields := strings.Fields(firstLine("/proc/stat"))
 	if len(fields) <= steal {
 		return 0

@@ -285,8 +285,9 @@ func (s *session) exhausted(m *load.Measurement) string {
 	return ""
 }
 
-// starved finds a run in which something else had the processors: threads of the generator were ready without one, although the two did not use
-// them. On a machine with nothing else to do that was up to a quarter of the time, because a thread that becomes ready does not run at once.
+// starved finds a run in which something else had the processors: they were busy with neither of the two while threads of the generator were ready to run.
+// Both have to be, as threads wait for each other as well, and what else runs may leave enough. Ticks are coarse: in a measurement of 150 ms on two
+// processors, there are thirty.
 func (s *session) starved(series *result.Series, m *load.Measurement) string {
 	const considerable = 0.3
 	cpus, used := s.report.Machine.Capacity(), m.Generator.CPU.Total()
@@ -299,7 +300,7 @@ func (s *session) starved(series *result.Series, m *load.Measurement) string {
 		used += m.Server.Total()
 	}
 	all := cpus * float64(m.Elapsed)
-	if others := min(float64(m.Generator.RunDelay), all-float64(used)) / all; others > considerable {
+	if others := min(float64(m.Generator.RunDelay), float64(m.Generator.Busy-used), all-float64(used)) / all; others > considerable {
 		return fmt.Sprintf("something else had %.0f %% of the processors' time, for which the generator waited", 100*others)
 	}
 	return ""

@@ -63,25 +63,26 @@ func TestExhausted(t *testing.T) {
 	for _, tt := range []struct {
 		name              string
 		generator, server float64 // processors used
-		waited            float64 // seconds of a second
+		waited, others    float64 // seconds of a second
 		pinned            bool
 		quota             float64
 		limited, starved  bool
 	}{
-		{"idle", 0.1, 0.1, 0, false, 0, false, false},
-		{"all is used, mostly by the server", 0.9, 1, 1, false, 0, false, false},
-		{"all is used, mostly by the generator", 1.1, 0.8, 1, false, 0, true, false},
-		{"busy, but there is room", 1.1, 0.5, 0.2, false, 0, false, false},
-		{"something else is busy", 0.5, 0.5, 2, false, 0, false, true},
-		{"something else is, now and then", 0.6, 0.8, 0.6, false, 0, false, false},
-		{"waiting for a thread to wake up", 0.5, 0.5, 0.5, false, 0, false, false},
-		{"all of the quota is used, mostly by the generator", 0.6, 0.35, 0, false, 1, true, false},
-		{"all of the quota is used, mostly by the server", 0.4, 0.55, 1, false, 1, false, false},
-		{"pinned: all of the quota is used, mostly by the generator", 0.6, 0.35, 0, true, 1, true, false},
-		{"pinned: the server is the limit", 0.95, 0.99, 0, true, 0, false, false},
-		{"pinned: the generator is the limit", 0.95, 0.5, 0, true, 0, true, false},
-		{"pinned: nobody is", 0.8, 0.5, 0, true, 0, false, false},
-		{"pinned: something else is", 0.5, 0.9, 0.5, true, 0, false, true},
+		{"idle", 0.1, 0.1, 0, 0, false, 0, false, false},
+		{"all is used, mostly by the server", 0.9, 1, 1, 0, false, 0, false, false},
+		{"all is used, mostly by the generator", 1.1, 0.8, 1, 0, false, 0, true, false},
+		{"busy, but there is room", 1.1, 0.5, 0.2, 0, false, 0, false, false},
+		{"something else is busy", 0.5, 0.5, 2, 1, false, 0, false, true},
+		{"something else is, now and then", 0.6, 0.8, 0.6, 0.5, false, 0, false, false},
+		{"threads wait for each other", 0.5, 0.5, 1, 0, false, 0, false, false},
+		{"something else is busy, but leaves enough", 0.5, 0.5, 0.1, 1, false, 0, false, false},
+		{"all of the quota is used, mostly by the generator", 0.6, 0.35, 0, 0, false, 1, true, false},
+		{"all of the quota is used, mostly by the server", 0.4, 0.55, 1, 0, false, 1, false, false},
+		{"pinned: all of the quota is used, mostly by the generator", 0.6, 0.35, 0, 0, true, 1, true, false},
+		{"pinned: the server is the limit", 0.95, 0.99, 0, 0, true, 0, false, false},
+		{"pinned: the generator is the limit", 0.95, 0.5, 0, 0, true, 0, true, false},
+		{"pinned: nobody is", 0.8, 0.5, 0, 0, true, 0, false, false},
+		{"pinned: something else is", 0.5, 0.9, 0.5, 0.5, true, 0, false, true},
 	} {
 		s := &session{report: &result.Report{Machine: machine.Description{Processors: 2, Quota: tt.quota}}}
 		if tt.pinned {
@@ -90,7 +91,10 @@ func TestExhausted(t *testing.T) {
 		seconds := func(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 		used := func(part float64) machine.CPU { return machine.CPU{User: seconds(part)} }
 		m := &load.Measurement{Elapsed: time.Second, Requests: 1, Latency: histogram(time.Millisecond), Server: used(tt.server),
-			Generator: load.Generator{CPU: used(tt.generator), RunDelay: seconds(tt.waited)}}
+			Generator: load.Generator{CPU: used(tt.generator), RunDelay: seconds(tt.waited), Busy: seconds(tt.generator + tt.others)}}
+		if !tt.pinned {
+			m.Generator.Busy += seconds(tt.server)
+		}
 		run := result.Run{Measurement: m}
 		if s.judge(&result.Series{Job: load.Job{Kind: load.Closed}}, &run); run.Invalid != "" || (run.Limited != "") != tt.limited || (run.Starved != "") != tt.starved {
 			t.Errorf("%s: got %q, %q and %q", tt.name, run.Invalid, run.Limited, run.Starved)
