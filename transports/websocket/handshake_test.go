@@ -3,6 +3,7 @@ package websocket_test
 import (
 	"bufio"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -114,7 +115,9 @@ func TestUnreadHandshake(t *testing.T) {
 		t.Error("the peer is still online")
 	}
 	_ = h.Close()
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
 	if err := handler.Close(); err != nil {
 		t.Error(err)
 	}

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -48,7 +49,12 @@ func TestConnState(t *testing.T) {
 			}
 			served := make(chan error, 1)
 			go func() { served <- server.Serve(listener) }()
-			defer func() { _ = server.Close(); <-served }()
+			defer func() {
+				_ = server.Close()
+				if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+					t.Error(err)
+				}
+			}()
 
 			// ask reports whether a client that has asked for path has its connection still.
 			ask := func(conn net.Conn, path string) bool {
