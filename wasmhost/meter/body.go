@@ -41,6 +41,9 @@ const (
 // other code. Programs in Go have one for 46 bytes.
 const bytesPerTarget = 16
 
+// joinsPerByte bounds likewise what [Limits].Joins counts. Programs in Go have 50 to 200 for a byte.
+const joinsPerByte = 500
+
 // dead is the region of code that nothing reaches.
 const dead int32 = -1
 
@@ -55,6 +58,8 @@ type frame struct {
 	wrapped  bool   // whether it is a loop that gets more frames
 	wraps    uint32 // frames of that kind that are open, with this one
 	loop     uint32 // which of body.loops it is
+	ways     int    // by which its end is reached, or the head of a loop, but for the plain one
+	before   int    // branches that were before it
 }
 
 // A cycle is a loop that something reaches.
@@ -100,6 +105,7 @@ type body struct {
 	nested  int    // loops that are open
 	calls   bool   // whether there are any
 	targets int    // of its br_tables
+	taken   int    // branches, with those of if
 	frames  []frame
 	regions []region
 	loops   []cycle
@@ -115,7 +121,7 @@ func (b *body) read(f int) {
 
 	b.declarations(len(b.info.Types[b.funcs[b.imported.funcs+f]].Params))
 	b.start = b.pos
-	b.loops, b.nested, b.targets = b.loops[:0], 0, 0
+	b.loops, b.nested, b.targets, b.taken = b.loops[:0], 0, 0, 0
 	b.region(dead, checked)
 	b.site(siteEnter, b.pos, uint32(b.current))
 	b.charge(costEntry + costLocal*int64(b.locals))
@@ -414,6 +420,11 @@ func (b *body) open(start int, op byte) {
 	if wrapped {
 		f.wraps++
 	}
+	f.before = b.taken
+	if op == opIf {
+		f.ways++
+		b.taken++
+	}
 	b.frames = append(b.frames, f)
 	if parent == dead {
 		return
@@ -452,7 +463,10 @@ func (b *body) close() {
 	depth := len(b.frames) - 1
 	f := b.frames[depth]
 	b.frames = b.frames[:depth]
+	b.joins += uint64(f.ways) * uint64(b.taken-f.before) * uint64(b.locals)
+	b.limit(b.pos, "ways that locals come by, in all functions", b.joins, uint64(b.limits.Joins)+joinsPerByte*uint64(len(b.reader.data)))
 	if depth == 0 {
+		b.limit(b.pos, "branches times locals in a function", uint64(b.taken)*uint64(b.locals), uint64(b.limits.BranchLocals))
 		b.calls = f.calls
 		return
 	}
@@ -497,6 +511,8 @@ func (b *body) target(to int) {
 		return
 	}
 	b.frames[to].targeted = true
+	b.frames[to].ways++
+	b.taken++
 	if b.frames[to].op == opLoop {
 		b.regions[b.current].back = true
 	}

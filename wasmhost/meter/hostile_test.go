@@ -3,6 +3,7 @@ package meter
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,6 +20,14 @@ func simple(body ...[]byte) *asm {
 
 // TestRefused has one module for each way to get around the metering, or to
 // make loading expensive.
+// meeting adds a function with n locals that reads them after code, which takes an engine a look along every way through it for each.
+func meeting(a *asm, n int, code []byte) {
+	for i := range n {
+		code = seq(code, get(i), op(opDrop))
+	}
+	a.fn(types(I32), nil, slices.Repeat(types(I32), n), code)
+}
+
 func TestRefused(t *testing.T) {
 	header := "\x00asm\x01\x00\x00\x00"
 	with := func(change func(a *asm)) []byte {
@@ -110,6 +119,22 @@ func TestRefused(t *testing.T) {
 				a.fn(nil, nil, nil, constI32(0), brTable(make([]int, 10_001)...))
 			}
 		}), ErrLimit, "30000 branch targets in all functions"},
+		{"ways that meet", with(func(a *asm) { meeting(a, 200, block(void, bytes.Repeat(seq(get(0), brIf(0)), 4000))) }), ErrLimit, "ways that locals come by"},
+		{"ways that meet one by one", with(func(a *asm) {
+			code := []byte(nil)
+			for range 1000 {
+				code = seq(code, get(0), wrap(opIf, void, [][]byte{get(0), brIf(1)}))
+			}
+			meeting(a, 1000, block(void, code))
+		}), ErrLimit, "ways that locals come by"},
+		{"ways that meet again and again", with(func(a *asm) {
+			meeting(a, 1000, bytes.Repeat(seq(get(0), wrap(opIf, void, nil)), 1000))
+		}), ErrLimit, "branches times locals in a function"},
+		{"functions in which ways meet", with(func(a *asm) {
+			for range 12 {
+				meeting(a, 100, block(void, bytes.Repeat(seq(get(0), brIf(0)), 1000)))
+			}
+		}), ErrLimit, "ways that locals come by"},
 		{"br_table without its targets", simple(constI32(0), op(opBrTable), billions).bytes(), ErrLimit, "4294967295 branch targets"},
 		{"deeply nested blocks", nest(opBlock, 6000), ErrLimit, "5001 nested blocks"},
 		{"deeply nested loops", nest(opLoop, 600), ErrLimit, "101 nested loops"},

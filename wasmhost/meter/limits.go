@@ -23,6 +23,13 @@ type Limits struct {
 	Params        int // 64, and as many results, of one type
 	Depth         int // 5,000, of nested blocks; programs in Go have one for each basic block
 	Loops         int // 100, nested in each other
+	BranchLocals  int // 1,000,000, the branches of one function times its locals: an engine may have a value for each; in programs in Go 16,000
+
+	// At each place where ways meet: the ways, times the branches since the block began, times the function's locals. 1,000,000,000 in all
+	// functions together, and 500 more for each byte of the module. Engines look along all those ways for the values of locals, which takes some
+	// nanoseconds for each.
+	Joins int
+
 	BranchTargets int // 10,000, in all br_tables of one function; the module can have one more for 16 bytes of it
 }
 
@@ -49,6 +56,8 @@ func (l Limits) orDefaults() Limits {
 	def(&l.Params, 64)
 	def(&l.Depth, 5_000)
 	def(&l.Loops, 100)
+	def(&l.BranchLocals, 1_000_000)
+	def(&l.Joins, 1_000_000_000)
 	def(&l.BranchTargets, 10_000)
 	return l
 }

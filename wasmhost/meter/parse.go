@@ -78,7 +78,8 @@ type parser struct {
 	leaves   []leaf // by function, nil while they are not known
 	names    *names
 
-	allTargets int // of br_tables, in the bodies that have been read
+	allTargets int    // of br_tables, in the bodies that have been read
+	joins      uint64 // see Limits.Joins; of the same bodies
 }
 
 func (p *parser) module() {

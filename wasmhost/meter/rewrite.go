@@ -176,4 +176,5 @@ func (w *rewriter) findLeaves() {
 		}
 	}
 	w.leaves = leaves
+	w.allTargets, w.joins = 0, 0 // all are read again
 }
